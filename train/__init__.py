@@ -1,0 +1,1 @@
+"""Training of every codec family, on top of `jaxnvc`."""

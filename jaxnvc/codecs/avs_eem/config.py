@@ -1,0 +1,37 @@
+"""Configuration of the AVS-EEM family."""
+
+import dataclasses
+
+from jaxnvc.codecs.intra.config import check_sizes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AvsEemConfig:
+    """Sizes of the inter codec.
+
+    Attributes:
+      width: channels of the block stacks, even.
+      memory_channels: channels of the propagated feature.
+      context_depth: blocks of the temporal context.
+      encoder_depth: blocks of the residual encoder.
+      decoder_depth: blocks of the residual decoder and frame generator.
+      motion_width: hidden channels of the motion networks.
+      mean_width: hidden channels of the residual's mean networks.
+      scale_width: hidden channels of the integer networks.
+      hyper_channels: channels of the hyper latent.
+      rdo_weight: see `jaxnvc.entropy.prior.Prior`.
+    """
+
+    width: int = 96
+    memory_channels: int = 48
+    context_depth: int = 2
+    encoder_depth: int = 2
+    decoder_depth: int = 3
+    motion_width: int = 48
+    mean_width: int = 64
+    scale_width: int = 48
+    hyper_channels: int = 16
+    rdo_weight: float = 6.0
+
+    def __post_init__(self):
+        check_sizes(self)

@@ -1,0 +1,53 @@
+"""Configuration of the intra family."""
+
+import dataclasses
+
+from jaxnvc.errors import UsageError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IntraConfig:
+    """Sizes of the intra codec.
+
+    Attributes:
+      width: channels of the block stacks, even.
+      encoder_depth: blocks of the analysis.
+      decoder_depth: blocks of the synthesis.
+      mean_width: hidden channels of the mean networks.
+      scale_width: hidden channels of the integer networks.
+      hyper_channels: channels of the hyper latent.
+      rdo_weight: see `jaxnvc.entropy.prior.Prior`.
+    """
+
+    width: int = 96
+    encoder_depth: int = 2
+    decoder_depth: int = 4
+    mean_width: int = 96
+    scale_width: int = 48
+    hyper_channels: int = 16
+    rdo_weight: float = 6.0
+
+    def __post_init__(self):
+        check_sizes(self)
+
+
+def check_sizes(config) -> None:
+    """Checks that widths are even and positive and depths not negative.
+
+    Raises:
+      UsageError: naming the field, its value and the rule.
+    """
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name.endswith("_depth") and value < 0:
+            rule = "a depth is 0 or more"
+        elif field.name.endswith(("width", "channels")) and (value < 2 or value % 2):
+            rule = "a width is an even number of at least 2"
+        elif field.name.startswith("rdo") and value < 0:
+            rule = "a weight is 0 or more"
+        else:
+            continue
+        raise UsageError(
+            f"{type(config).__name__}.{field.name} is {value}, but {rule}; "
+            "choose another value."
+        )

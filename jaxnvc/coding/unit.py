@@ -1,0 +1,161 @@
+"""One unit of any family: estimated for training, encoded, decoded.
+
+These are the only loops over stages in the project. Each is traceable and pure:
+a unit's networks, quantiser and entropy coder form one jitted program whose
+outputs are a payload, its length and the next state.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import lax
+
+from jaxnvc.codecs.protocol import Cond, State, UnitCodec
+from jaxnvc.entropy import rans
+
+
+class Estimate(struct.PyTreeNode):
+    """A unit as training sees it.
+
+    Attributes:
+      state: next decoded buffer.
+      x_hat: reconstruction [B, H/2, W/2, 6].
+      bits: estimated bits of each stage [B, stages].
+    """
+
+    state: State
+    x_hat: jax.Array
+    bits: jax.Array
+
+
+class Payload(struct.PyTreeNode):
+    """A unit's entropy-coded words, for each clip of the batch.
+
+    Attributes:
+      words: uint16 [B, capacity]; the payload is words[:num_words].
+      num_words: int32 [B].
+      lanes: int32 [B], rANS lanes.
+      check: uint32 [B], checksum of the symbols and their scale indices.
+    """
+
+    words: jax.Array
+    num_words: jax.Array
+    lanes: jax.Array
+    check: jax.Array
+
+
+def estimate_unit(
+    model: UnitCodec, params, state: State, x, x_previous, cond: Cond
+) -> Estimate:
+    """Runs a unit with quantisation but no coder; differentiable.
+
+    Args:
+      model: a family's module.
+      params: its parameters.
+      state: decoded buffer.
+      x: source frames [B, H/2, W/2, 6].
+      x_previous: their source predecessors.
+      cond: conditions.
+    """
+    codec = model.bind({"params": params})
+    work = codec.begin(state, cond)
+    source = codec.analyse(x, x_previous, cond)
+    bits = []
+    for stage in range(model.num_stages):
+        prior, work = codec.prior(work, cond, stage)
+        residual, source = codec.residual(work, source, cond, stage)
+        symbols = prior.quantise(residual)
+        stage_bits = prior.bits(symbols)
+        bits.append(stage_bits.sum(tuple(range(1, stage_bits.ndim))))
+        work = codec.absorb(work, prior, symbols, cond, stage)
+    state, x_hat = codec.finish(work, cond)
+    return Estimate(state=state, x_hat=x_hat, bits=jnp.stack(bits, -1))
+
+
+def encode_unit(
+    model: UnitCodec, params, state: State, x, x_previous, cond: Cond
+) -> tuple[Payload, State, jax.Array]:
+    """Encodes a unit.
+
+    Args:
+      model: a family's module (static under jit).
+      params: its parameters.
+      state: decoded buffer.
+      x: source frames [B, H/2, W/2, 6].
+      x_previous: their source predecessors.
+      cond: conditions.
+
+    Returns:
+      The payload, the next decoded buffer and the reconstruction.
+    """
+    codec = model.bind({"params": params})
+    work = codec.begin(state, cond)
+    source = codec.analyse(x, x_previous, cond)
+    stages = []
+    for stage in range(model.num_stages):
+        prior, work = codec.prior(work, cond, stage)
+        residual, source = codec.residual(work, source, cond, stage)
+        symbols = prior.quantise(residual)
+        work = codec.absorb(work, prior, symbols, cond, stage)
+        stages.append(_flat(symbols.astype(jnp.int32), *prior.table()))
+    state, x_hat = codec.finish(work, cond)
+    # One clip at a time: the coder's branch over lane counts and its loop over
+    # active rows stay real branches and loops.
+    packet, check = lax.map(_encode_stages, stages)
+    payload = Payload(
+        words=packet.words, num_words=packet.num_words, lanes=packet.lanes, check=check
+    )
+    return payload, state, x_hat
+
+
+def _flat(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+    return tuple(array.reshape(array.shape[0], -1) for array in arrays)
+
+
+def _encode_stages(stages):
+    checks = [rans.checksum(*stage) for stage in stages]
+    return rans.encode(stages), _combine(checks)
+
+
+def _combine(checks) -> jax.Array:
+    """Folds the stages' checksums into one, in order."""
+    return functools.reduce(
+        lambda total, check: total * jnp.uint32(0x01000193) + check,
+        checks,
+        jnp.uint32(0x811C9DC5),
+    )
+
+
+def decode_unit(
+    model: UnitCodec, params, state: State, words, num_words, lanes: int, cond: Cond
+) -> tuple[State, jax.Array, jax.Array, jax.Array]:
+    """Decodes a unit; networks and rANS pops alternate inside one program.
+
+    Args:
+      model: a family's module (static under jit).
+      params: its parameters.
+      state: decoded buffer.
+      words: uint16 [B, capacity], anything past the payload.
+      num_words: int32 [B].
+      lanes: rANS lanes of every clip (static under jit).
+      cond: conditions.
+
+    Returns:
+      The next decoded buffer, the reconstruction [B, H/2, W/2, 6], whether each
+      payload was sound [B] and the checksum of its symbols [B].
+    """
+    codec = model.bind({"params": params})
+    decoder = jax.vmap(lambda w, n: rans.start(w, n, lanes))(words, num_words)
+    work = codec.begin(state, cond)
+    checks = []
+    for stage in range(model.num_stages):
+        prior, work = codec.prior(work, cond, stage)
+        index, active = _flat(*prior.table())
+        decoder, symbols = lax.map(lambda a: rans.pop(*a), (decoder, index, active))
+        checks.append(jax.vmap(rans.checksum)(symbols, index, active))
+        symbols = symbols.reshape(prior.index.shape).astype(jnp.float32)
+        work = codec.absorb(work, prior, symbols, cond, stage)
+    state, x_hat = codec.finish(work, cond)
+    return state, x_hat, jax.vmap(rans.finish)(decoder), _combine(checks)

@@ -1,0 +1,81 @@
+"""The distribution of a stage's symbols, for training and for the coder alike."""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import lax
+
+from jaxnvc.entropy.tables import NUM_SCALES
+from jaxnvc.ops.rounding import round_ste
+
+LEAST_SIGMA = 0.11
+_OCTAVES = 8.0
+_LEAST_PROBABILITY = 2.0**-24
+
+
+def sigma_of(index: jax.Array) -> jax.Array:
+    """Returns the standard deviation of a scale index, 0.11 * 2**(8 index/63)."""
+    return LEAST_SIGMA * jnp.exp2(index * (_OCTAVES / (NUM_SCALES - 1)))
+
+
+def gaussian_bits(symbols: jax.Array, sigma: jax.Array) -> jax.Array:
+    """Returns the code length in bits of whole symbols under N(0, sigma**2)."""
+    magnitude = jnp.abs(symbols)
+    root = sigma * jnp.sqrt(2.0)
+    upper = lax.erfc((magnitude - 0.5) / root)
+    lower = lax.erfc((magnitude + 0.5) / root)
+    mass = 0.5 * (upper - lower)
+    return -jnp.log2(jnp.maximum(mass, _LEAST_PROBABILITY))
+
+
+class Prior(struct.PyTreeNode):
+    """Zero-mean Gaussian of each residual symbol, by scale index.
+
+    Attributes:
+      index: float32 whole numbers 0..63 [B, ...]; differentiable in training.
+      skip: int32 [], symbols whose index is below it are zero and not coded.
+      rdo_weight: squared error of one symbol step in bits (encoder only); the
+        quantiser trades it against the code length. 0 rounds to nearest.
+    """
+
+    index: jax.Array
+    skip: jax.Array
+    rdo_weight: float = struct.field(pytree_node=False, default=0.0)
+
+    def active(self) -> jax.Array:
+        """Returns which symbols are coded, bool."""
+        return self.index >= self.skip
+
+    def table(self) -> tuple[jax.Array, jax.Array]:
+        """Returns what the coder needs: int32 scale index and bool mask."""
+        return self.index.astype(jnp.int32), self.active()
+
+    def bits(self, symbols: jax.Array) -> jax.Array:
+        """Returns the code length of each symbol in bits, 0 where skipped."""
+        bits = gaussian_bits(symbols, sigma_of(self.index))
+        return jnp.where(self.active(), bits, 0.0)
+
+    def quantise(self, residual: jax.Array) -> jax.Array:
+        """Rounds to symbols, towards zero where that saves more than it costs.
+
+        Args:
+          residual: (y - mu) / step, float32, shape of `index`.
+
+        Returns:
+          float32 whole numbers; the gradient is that of `residual`.
+        """
+        near = lax.stop_gradient(round_ste(residual))
+        if self.rdo_weight:
+            near = self._cheaper(lax.stop_gradient(residual), near)
+        near = jnp.clip(jnp.where(self.active(), near, 0.0), -32767, 32767)
+        return residual + lax.stop_gradient(near - residual)
+
+    def _cheaper(self, residual: jax.Array, near: jax.Array) -> jax.Array:
+        lower = near - jnp.sign(near)
+        sigma = sigma_of(lax.stop_gradient(self.index))
+
+        def cost(symbols):
+            error = self.rdo_weight * (residual - symbols) ** 2
+            return error + gaussian_bits(symbols, sigma)
+
+        return jnp.where(cost(lower) < cost(near), lower, near)

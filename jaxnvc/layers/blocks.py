@@ -1,0 +1,122 @@
+"""Convolution blocks shared by the families."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnvc.ops.depthwise import depthwise
+
+
+def gated(x: jax.Array) -> jax.Array:
+    """Applies x * clip(x + 1/2, 0, 1).
+
+    The piecewise-linear gate has the value and slope of sigmoid(4x) at zero, so
+    this stands in for WSiLU (DCVC-UF) without an exponential.
+    """
+    return x * jnp.clip(x + 0.5, 0.0, 1.0)
+
+
+class Depthwise(nn.Module):
+    """A depthwise convolution with bias, zero padding, stride 1.
+
+    Attributes:
+      size: odd kernel side.
+    """
+
+    size: int = 3
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        channels = x.shape[-1]
+        init = nn.initializers.normal(1 / self.size)
+        kernel = self.param("kernel", init, (self.size, self.size, channels))
+        bias = self.param("bias", nn.initializers.zeros, (channels,))
+        return depthwise(x, kernel) + bias
+
+
+class DepthConvBlock(nn.Module):
+    """The two residual halves of the half-width depth-convolution block.
+
+    Spatial mixing: 1x1 to half the width, gate, depthwise 3x3, 1x1 back. Channel
+    mixing: 1x1 to twice the width, gate, sums of four neighbours, 1x1 back. The
+    closing layers start at zero, so that a new block is the identity.
+
+    Source: DCVC-UF (DCB, half); the gate is piecewise linear here.
+    """
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        width = x.shape[-1]
+        half = width // 2
+        inner = gated(nn.Dense(half, name="reduce")(x))
+        inner = Depthwise(name="mix")(inner)
+        x = x + nn.Dense(width, name="expand", kernel_init=_small)(inner)
+        inner = gated(nn.Dense(4 * half, name="widen")(x))
+        inner = inner.reshape(*inner.shape[:-1], half, 4).sum(-1)
+        return x + nn.Dense(width, name="narrow", kernel_init=_small)(inner)
+
+
+_small = nn.initializers.variance_scaling(0.01, "fan_in", "normal")
+
+
+class BlockStack(nn.Module):
+    """A 1x1 adaptor to `width` channels and `depth` blocks.
+
+    Attributes:
+      width: channels of the blocks.
+      depth: number of blocks.
+    """
+
+    width: int
+    depth: int
+
+    @nn.compact
+    def __call__(self, *inputs: jax.Array) -> jax.Array:
+        x = nn.Dense(self.width, name="adapt")(jnp.concatenate(inputs, -1))
+        for i in range(self.depth):
+            x = DepthConvBlock(name=f"block{i}")(x)
+        return x
+
+
+def zero_dense(features: int, name: str) -> nn.Dense:
+    """Returns a 1x1 convolution that starts at zero: a branch yet to be learned."""
+    return nn.Dense(features, name=name, kernel_init=nn.initializers.zeros)
+
+
+class QpCurve(nn.Module):
+    """A positive factor per channel, smooth in qp, shifted per quality level.
+
+    exp of a piecewise-linear curve over nine anchors at qp 0, 8, .. 64, plus an
+    offset per level. Feature scaling by quality: AVS-EEM v9.2 section IV (the
+    factorised variable-rate form is ours).
+
+    Attributes:
+      features: channels.
+      levels: quality levels.
+      initial: logarithm of the factor at the anchors [9, features]; None is zero.
+      level_initial: logarithmic offset of each level; None is zero.
+    """
+
+    features: int
+    levels: int = 1
+    initial: np.ndarray | None = None
+    level_initial: tuple[float, ...] | None = None
+
+    @nn.compact
+    def __call__(self, qp: jax.Array, level: jax.Array) -> jax.Array:
+        """Returns factors [B, 1, 1, features] for qp int32 [B], level int32 []."""
+
+        def start(_, shape):
+            return jnp.zeros(shape) if self.initial is None else jnp.asarray(self.initial)
+
+        def start_level(_, shape):
+            offsets = self.level_initial or (0.0,) * self.levels
+            return jnp.broadcast_to(jnp.asarray(offsets)[:, None], shape)
+
+        anchors = self.param("anchors", start, (9, self.features))
+        offset = self.param("levels", start_level, (self.levels, self.features))
+        low = qp >> 3
+        weight = ((qp & 7) / 8)[:, None]
+        rows = anchors[low] * (1 - weight) + anchors[low + 1] * weight
+        return jnp.exp(rows + offset[level])[:, None, None, :]

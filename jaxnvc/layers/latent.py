@@ -1,0 +1,275 @@
+"""One latent's entropy model: means by float networks, scales by integer ones.
+
+A latent y [B, h, w, C] is coded in four quarter stages, optionally after a
+hyper latent z. Means are float and may use anything; scale indices come from
+transmitted whole numbers alone (DESIGN section 1), so a stream's symbols decode
+alike on every device.
+
+       z_hat --+--> trunk --> stage k --> index_k   (whole numbers only)
+    history ---'                 ^
+                                 | magnitude codes of symbols so far
+    features, y_hat so far --> mean k --> mu_k       (float)
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from jaxnvc.entropy.cond import Cond
+from jaxnvc.entropy.integer import (
+    Arithmetic,
+    IntegerDense,
+    IntegerDepthwise,
+    IntegerTable,
+    magnitude_code,
+    requantise,
+)
+from jaxnvc.entropy.prior import Prior
+from jaxnvc.entropy.tables import NUM_SCALES
+from jaxnvc.layers.blocks import Depthwise, gated, zero_dense
+from jaxnvc.layers.quarters import put_quarter, stage_mask, take_quarter
+from jaxnvc.ops.rounding import clip_ste, round_ste
+
+_INDEX_SHIFT = 9
+
+
+class Coded(struct.PyTreeNode):
+    """What is known of a latent so far.
+
+    Attributes:
+      symbols: whole numbers [B, h, w, C], zero where not yet coded.
+      index: scale indices of the coded symbols, zero elsewhere.
+      y_hat: decoded latent, `mu` of the first stage where not yet coded.
+      mu: mean of the current stage, set by `predict`.
+    """
+
+    symbols: jax.Array
+    index: jax.Array
+    y_hat: jax.Array
+    mu: jax.Array
+
+
+class History(struct.PyTreeNode):
+    """The transmitted whole numbers of the previous unit that shape the next.
+
+    Attributes:
+      code: magnitude codes 0..127 [B, h, w, C].
+      index: scale indices 0..63 [B, h, w, C].
+    """
+
+    code: jax.Array
+    index: jax.Array
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...]) -> "History":
+        """Returns the history after an intra unit or a refresh: zeros."""
+        return cls(code=jnp.zeros(shape), index=jnp.zeros(shape))
+
+    @classmethod
+    def of(cls, coded: Coded) -> "History":
+        """Keeps a finished latent for the next unit."""
+        return cls(code=magnitude_code(coded.symbols), index=coded.index)
+
+
+class ScaleNet(nn.Module):
+    """Whole numbers in, scale indices out.
+
+    Attributes:
+      channels: latent channels.
+      width: hidden channels.
+      levels: quality levels.
+      initial_index: scale index per anchor and channel [9, C] before training.
+      arithmetic: route of the products.
+    """
+
+    channels: int
+    width: int
+    levels: int
+    initial_index: np.ndarray
+    arithmetic: Arithmetic = Arithmetic.FLOAT32
+
+    def setup(self):
+        def dense(features, zero=False):
+            return IntegerDense(features, self.arithmetic, zero)
+
+        def mix():
+            return IntegerDepthwise(3, self.arithmetic)
+
+        self.enter, self.mix, self.leave = dense(self.width), mix(), dense(self.width)
+        self.shade = IntegerTable(self.width, self.levels)
+        self.stage_enter = [dense(self.width) for _ in range(4)]
+        self.stage_mix = [mix() for _ in range(4)]
+        self.head = [dense(self.channels, zero=True) for _ in range(4)]
+        self.base = IntegerTable(self.channels, self.levels, self.initial_index)
+
+    def trunk(self, known: jax.Array, cond: Cond) -> jax.Array:
+        """Digests what is known before the first stage.
+
+        Args:
+          known: whole numbers in [-127, 127], [B, h, w, K].
+          cond: qp and level.
+
+        Returns:
+          Whole numbers in [0, 127], [B, h, w, width].
+        """
+        x = requantise(self.enter(known) + self.shade(cond.qp, cond.level))
+        x = requantise(self.mix(x))
+        return requantise(self.leave(x))
+
+    def index(self, trunk: jax.Array, symbols, cond: Cond, stage: int) -> jax.Array:
+        """Returns the scale indices of a stage, float32 whole [B, h, w, C/4]."""
+        known = jnp.concatenate([trunk, magnitude_code(symbols)], -1)
+        x = requantise(self.stage_enter[stage](known))
+        x = requantise(self.stage_mix[stage](x))
+        sums = self.head[stage](x) + self.base(cond.qp, cond.level)
+        sums = take_quarter(sums, stage)
+        whole = round_ste(sums * 2.0**-_INDEX_SHIFT)
+        return clip_ste(whole, 0.0, NUM_SCALES - 1.0)
+
+
+class MeanNet(nn.Module):
+    """Corrects the mean of a stage from the elements decoded before it.
+
+    Attributes:
+      channels: latent channels.
+      width: hidden channels.
+    """
+
+    channels: int
+    width: int
+
+    @nn.compact
+    def __call__(self, deviation: jax.Array, features: jax.Array) -> jax.Array:
+        """Maps (y_hat - mu) / step so far and features to a mean, in steps."""
+        x = jnp.concatenate([deviation, features], -1)
+        x = gated(nn.Dense(self.width, name="enter")(x))
+        x = x + Depthwise(3, name="mix")(x)
+        return zero_dense(self.channels, "leave")(x)
+
+
+class LatentCoder(nn.Module):
+    """Predicts and absorbs the four stages of one latent.
+
+    Attributes:
+      channels: latent channels, a multiple of four.
+      mean_width: hidden channels of the mean networks.
+      scale_width: hidden channels of the integer network.
+      levels: quality levels.
+      initial_index: scale indices [9, C] before training.
+      rdo_weight: see `Prior`.
+      arithmetic: route of the integer products.
+    """
+
+    channels: int
+    mean_width: int
+    scale_width: int
+    levels: int
+    initial_index: np.ndarray
+    rdo_weight: float = 0.0
+    arithmetic: Arithmetic = Arithmetic.FLOAT32
+
+    def setup(self):
+        self.scale = ScaleNet(
+            self.channels,
+            self.scale_width,
+            self.levels,
+            self.initial_index,
+            self.arithmetic,
+        )
+        self.mean = [MeanNet(self.channels, self.mean_width) for _ in range(4)]
+
+    def open(self, mu: jax.Array) -> Coded:
+        """Starts a latent whose first estimate is `mu` [B, h, w, C]."""
+        zeros = jnp.zeros_like(mu)
+        return Coded(symbols=zeros, index=zeros, y_hat=mu, mu=mu)
+
+    def trunk(self, known: jax.Array, cond: Cond) -> jax.Array:
+        """See `ScaleNet.trunk`."""
+        return self.scale.trunk(known, cond)
+
+    def prior(self, coded: Coded, trunk: jax.Array, cond: Cond, stage: int) -> Prior:
+        """Returns the distribution of a stage's symbols [B, h, w, C/4]."""
+        index = self.scale.index(trunk, coded.symbols, cond, stage)
+        return Prior(index=index, skip=cond.skip, rdo_weight=self.rdo_weight)
+
+    def predict(self, coded: Coded, mu, step, features, stage: int) -> Coded:
+        """Sets the mean of a stage.
+
+        Args:
+          coded: the latent so far.
+          mu: its first estimate [B, h, w, C].
+          step: quantiser steps, broadcastable to [B, h, w, C].
+          features: float features [B, h, w, F].
+          stage: 0..3.
+
+        Returns:
+          `coded` with `mu` for this stage.
+        """
+        deviation = (coded.y_hat - mu) / step
+        correction = self.mean[stage](deviation, features)
+        return coded.replace(mu=mu + correction * step)
+
+    def residual(self, coded: Coded, y: jax.Array, step, stage: int) -> jax.Array:
+        """Returns the stage's (y - mu) / step [B, h, w, C/4] (encoder)."""
+        return take_quarter((y - coded.mu) / step, stage)
+
+    def absorb(self, coded: Coded, symbols, index, step, stage: int) -> Coded:
+        """Adds a stage's symbols [B, h, w, C/4] to the latent."""
+        symbols = put_quarter(symbols, stage)
+        mask = stage_mask(*symbols.shape[1:], stage)
+        decoded = coded.mu + symbols * step
+        return coded.replace(
+            symbols=coded.symbols + symbols,
+            index=coded.index + jax.lax.stop_gradient(put_quarter(index, stage)),
+            y_hat=coded.y_hat * (1 - mask) + decoded * mask,
+        )
+
+
+class HyperPrior(nn.Module):
+    """The hyper latent z: a coarse whole-number summary sent ahead.
+
+    Attributes:
+      channels: channels of z.
+      width: hidden channels of its analysis.
+      levels: quality levels.
+    """
+
+    channels: int
+    width: int
+    levels: int
+
+    def setup(self):
+        self.enter = nn.Dense(self.width)
+        self.down = [nn.Dense(self.width) for _ in range(2)]
+        init = nn.initializers.variance_scaling(0.1, "fan_in", "normal")
+        self.leave = nn.Dense(self.channels, kernel_init=init)
+        start = np.full((9, self.channels), 14.0, np.float32)
+        self.base = IntegerTable(self.channels, self.levels, start)
+
+    def analyse(self, residual: jax.Array) -> jax.Array:
+        """Summarises (y - mu) / step [B, h, w, C] as z [B, h/4, w/4, channels]."""
+        bounded = jnp.clip(residual, -8, 8)
+        x = jnp.concatenate([bounded, jnp.log1p(jnp.abs(residual))], -1)
+        x = gated(self.enter(x))
+        for dense in self.down:
+            x = gated(dense(_mean_pool2(x)))
+        return self.leave(x)
+
+    def prior(self, shape: tuple[int, ...], cond: Cond) -> Prior:
+        """Returns the static distribution of z symbols of `shape`."""
+        sums = self.base(cond.qp, cond.level)
+        index = clip_ste(round_ste(sums * 2.0**-_INDEX_SHIFT), 0.0, NUM_SCALES - 1.0)
+        return Prior(index=jnp.broadcast_to(index, shape), skip=jnp.int32(0))
+
+
+def _mean_pool2(x: jax.Array) -> jax.Array:
+    batch, height, width, channels = x.shape
+    cells = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
+    return cells.mean((2, 4))
+
+
+def whole_hyper(z_hat: jax.Array) -> jax.Array:
+    """Scales z symbols to whole numbers in [-127, 127] for the integer trunk."""
+    return clip_ste(z_hat * 16.0, -127.0, 127.0)

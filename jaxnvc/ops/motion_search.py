@@ -1,0 +1,214 @@
+"""Motion search on source frames: hierarchical block matching, then sub-pixel.
+
+Encoder only: it needs no training and has no normative effect. One vector per
+8x8 luma cell, matched over an overlapping 16x16 window so that neighbours agree.
+All candidates of a step are read from one gathered window per cell.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxnvc.ops.spatial import repeat
+from jaxnvc.ops.warp import warp_bilinear
+
+CELL = 8
+_COARSE_REACH = 4
+_COARSEST = 3
+_FLATNESS = 4.0
+
+
+def search(x: jax.Array, reference: jax.Array, smoothness: jax.Array) -> jax.Array:
+    """Finds where each cell of `x` comes from in `reference`.
+
+    Args:
+      x: luma [B, H, W] in 8-bit units, H and W multiples of 8.
+      reference: the previous frame's luma, same shape.
+      smoothness: [B], cost of a vector's distance from its neighbourhood, in
+        mean absolute difference per pixel of distance.
+
+    Returns:
+      float32 [B, H/8, W/8, 2], displacement (x, y) in luma samples: cell p of
+      `x` is predicted by `reference` at p + displacement.
+    """
+    pyramid = [(x, reference)]
+    for _ in range(_COARSEST):
+        pyramid.append(tuple(_halve(image) for image in pyramid[-1]))
+    flow = _coarse(*pyramid[_COARSEST], smoothness)
+    for level in range(_COARSEST - 1, -1, -1):
+        cell = CELL >> level
+        flow = _smooth_median(flow) * 2
+        flow = _refine(*pyramid[level], flow, cell, smoothness)
+    return _subpixel(x, reference, flow, smoothness)
+
+
+def _halve(x: jax.Array) -> jax.Array:
+    batch, height, width = x.shape
+    return x.reshape(batch, height // 2, 2, width // 2, 2).mean((2, 4))
+
+
+def _box(x: jax.Array, size: int) -> jax.Array:
+    """Averages over size x size neighbours, edges replicated, [B, H, W, K]."""
+    margin = size // 2
+    padded = jnp.pad(x, ((0, 0), (margin,) * 2, (margin,) * 2, (0, 0)), mode="edge")
+    height, width = x.shape[1:3]
+    rows = sum(padded[:, i : i + height] for i in range(size))
+    return sum(rows[:, :, j : j + width] for j in range(size)) / size**2
+
+
+def _choose(cost: jax.Array, vectors: jax.Array) -> jax.Array:
+    """Picks the cheapest vector: cost [B, h, w, K], vectors [B, h, w, K, 2]."""
+    best = jnp.argmin(cost, -1)[..., None, None]
+    return jnp.take_along_axis(vectors, best, 3)[..., 0, :]
+
+
+def _offsets(reach: int, spacing: float = 1.0) -> jax.Array:
+    """Lists the (x, y) offsets of a square of side 2*reach + 1, row-major."""
+    steps = jnp.arange(-reach, reach + 1) * spacing
+    rows, columns = jnp.meshgrid(steps, steps, indexing="ij")
+    return jnp.stack([columns.ravel(), rows.ravel()], -1)
+
+
+def _coarse(x, reference, smoothness) -> jax.Array:
+    """Tries every shift within the reach at 1/8 resolution."""
+    reach = _COARSE_REACH
+    height, width = x.shape[1:]
+    padded = jnp.pad(reference, ((0, 0), (reach,) * 2, (reach,) * 2), mode="edge")
+    side = 2 * reach + 1
+    shifted = jnp.stack(
+        [
+            padded[:, i : i + height, j : j + width]
+            for i in range(side)
+            for j in range(side)
+        ],
+        -1,
+    )
+    cost = _box(jnp.abs(x[..., None] - shifted), 3)
+    offsets = _offsets(reach)
+    # Shifts are 8 luma samples each here; a mild pull to zero breaks ties.
+    length = 8 * jnp.abs(offsets).sum(-1)
+    cost = cost + smoothness[:, None, None, None] * length
+    return _choose(cost, jnp.broadcast_to(offsets, (*cost.shape, 2)))
+
+
+def _smooth_median(flow: jax.Array) -> jax.Array:
+    """Replaces each vector by a component-wise median of its 3x3 cells.
+
+    Median of the three column-wise medians of rows: minima and maxima alone,
+    where a sort of nine would cost more than the search.
+    """
+    height, width = flow.shape[1:3]
+    padded = jnp.pad(flow, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    rows = _median3(*(padded[:, i : i + height] for i in range(3)))
+    return _median3(*(rows[:, :, j : j + width] for j in range(3)))
+
+
+def _median3(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
+    return jnp.maximum(jnp.minimum(a, b), jnp.minimum(jnp.maximum(a, b), c))
+
+
+def _windows(image: jax.Array, corner: jax.Array, side: int) -> jax.Array:
+    """Gathers windows at integer corners [B, h, w, 2] (x, y).
+
+    Returns [side, side, B, h, w]: the cells stand last, so that sums over a
+    window are vector additions over cells.
+    """
+
+    def window(plane, at):
+        return lax.dynamic_slice(plane, (at[1], at[0]), (side, side))
+
+    per_image = jax.vmap(jax.vmap(window, (None, 0)), (None, 0))
+    return jnp.transpose(jax.vmap(per_image)(image, corner), (3, 4, 0, 1, 2))
+
+
+def _block_and_window(x, reference, flow, cell: int):
+    """Returns each cell's source block and its displaced reference window.
+
+    Blocks reach half a cell around their cell; windows add one sample around.
+    """
+    margin = cell // 2
+    block = cell + 2 * margin
+    batch, height, width = x.shape
+    rows, columns = height // cell, width // cell
+    origin = jnp.stack(
+        jnp.meshgrid(jnp.arange(columns) * cell, jnp.arange(rows) * cell), -1
+    )
+    padded = jnp.pad(x, ((0, 0), (margin,) * 2, (margin,) * 2), mode="edge")
+    blocks = _windows(padded, jnp.broadcast_to(origin, (batch, *origin.shape)), block)
+    far = margin + 1 + cell
+    wide = jnp.pad(reference, ((0, 0), (far,) * 2, (far,) * 2), mode="edge")
+    corner = origin + flow.astype(jnp.int32) + cell
+    limit = jnp.array([wide.shape[2], wide.shape[1]]) - (block + 2)
+    return blocks, _windows(wide, jnp.clip(corner, 0, limit), block + 2)
+
+
+def _distance(vectors, centre, smoothness):
+    length = jnp.abs(vectors - centre[..., None, :]).sum(-1)
+    return smoothness[:, None, None, None] * length
+
+
+def _refine(x, reference, flow, cell: int, smoothness) -> jax.Array:
+    """Tries the eight integer neighbours of each vector on this level."""
+    blocks, windows = _block_and_window(x, reference, flow, cell)
+    side = blocks.shape[0]
+    # Every other row decides as well as all of them, at half the cost.
+    blocks = blocks[::2]
+    cost = jnp.stack(
+        [
+            jnp.abs(blocks - windows[i : i + side : 2, j : j + side]).mean((0, 1))
+            for i in range(3)
+            for j in range(3)
+        ],
+        -1,
+    )
+    vectors = flow[..., None, :] + _offsets(1)
+    scale = CELL // cell
+    cost = cost + _distance(vectors, _smooth_median(flow), smoothness * scale)
+    return _choose(cost, vectors)
+
+
+def _cell_sums(x: jax.Array) -> jax.Array:
+    """Averages [B, H, W] over each 8x8 cell and, at half weight, its neighbours."""
+    batch, height, width = x.shape
+    cells = x.reshape(batch, height // CELL, CELL, width // CELL, CELL).mean((2, 4))
+    return _box(cells[..., None], 3)[..., 0] + cells
+
+
+def _subpixel(x, reference, flow, smoothness, iterations: int = 2) -> jax.Array:
+    """Refines by Gauss-Newton steps on the windowed squared difference.
+
+    Each vector is also pulled to the median of its neighbours, the more so the
+    less texture there is to hold it.
+
+    Source: Lucas and Kanade, 1981, one step per iteration on overlapping windows.
+    """
+    gradient = jnp.stack(
+        [_central(reference, axis=2), _central(reference, axis=1)], -1
+    )
+    stacked = jnp.concatenate([reference[..., None], gradient], -1)
+    start = flow
+    for _ in range(iterations):
+        sampled = warp_bilinear(stacked, repeat(flow, CELL))
+        error = x - sampled[..., 0]
+        gx, gy = sampled[..., 1], sampled[..., 2]
+        xx, xy, yy = _cell_sums(gx * gx), _cell_sums(gx * gy), _cell_sums(gy * gy)
+        ex, ey = _cell_sums(gx * error), _cell_sums(gy * error)
+        pull = _FLATNESS * (1 + 10 * smoothness)[:, None, None] + 0.05 * (xx + yy)
+        towards = pull[..., None] * (_smooth_median(flow) - flow)
+        ex, ey = ex + towards[..., 0], ey + towards[..., 1]
+        xx, yy = xx + pull, yy + pull
+        determinant = xx * yy - xy * xy
+        step = jnp.stack([yy * ex - xy * ey, xx * ey - xy * ex], -1)
+        flow = flow + step / determinant[..., None]
+        flow = start + jnp.clip(flow - start, -1, 1)
+    return flow
+
+
+def _central(x: jax.Array, axis: int) -> jax.Array:
+    """Returns central differences, edges replicated."""
+    margin = [(0, 0)] * x.ndim
+    margin[axis] = (1, 1)
+    padded = jnp.pad(x, margin, mode="edge")
+    size = x.shape[axis]
+    after = lax.slice_in_dim(padded, 2, size + 2, axis=axis)
+    return 0.5 * (after - lax.slice_in_dim(padded, 0, size, axis=axis))

@@ -1,0 +1,136 @@
+"""What a training run is: a frozen table of stages and their settings."""
+
+import dataclasses
+import importlib.util
+import pathlib
+from typing import Any
+
+from jaxnvc.errors import UsageError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A stretch of training with one batch shape.
+
+    Attributes:
+      name: shown in progress lines.
+      steps: optimiser steps.
+      frames: frames of a window; the first is coded intra.
+      batch: windows per step.
+      crop: luma side of a square crop, a multiple of 32.
+      learning_rate: at the start of the stage.
+      final_learning_rate: at its end; a cosine in between.
+    """
+
+    name: str
+    steps: int
+    frames: int
+    batch: int
+    crop: int
+    learning_rate: float
+    final_learning_rate: float
+
+    def __post_init__(self):
+        if self.crop % 32:
+            raise UsageError(
+                f"Stage.crop is {self.crop}, but crops are multiples of 32; "
+                "choose another value."
+            )
+        if self.frames < 2:
+            raise UsageError(
+                f"Stage.frames is {self.frames}, but a window holds the intra frame "
+                "and at least one inter frame; choose 2 or more."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """A training run.
+
+    Attributes:
+      name: name of the model.
+      intra: preset of the intra codec.
+      inter: preset of the inter codec.
+      stages: the curriculum.
+      clips: folder of videos.
+      stills: folder of images for synthetic motion, or None.
+      still_share: share of windows made from stills.
+      seed: of data and initialisation.
+      clip_norm: bound of the gradient's global norm.
+      ema: decay of the averaged weights.
+      intra_weight: distortion weight of intra frames over inter frames.
+      save_every: steps between checkpoints.
+      log_every: steps between progress lines.
+    """
+
+    name: str
+    intra: str
+    inter: str
+    stages: tuple[Stage, ...]
+    clips: str
+    stills: str | None = None
+    still_share: float = 0.25
+    seed: int = 0
+    clip_norm: float = 1.0
+    ema: float = 0.998
+    intra_weight: float = 1.8
+    save_every: int = 250
+    log_every: int = 25
+
+    def stage_at(self, step: int) -> tuple[Stage, int]:
+        """Returns the stage of a global step and the step within it."""
+        for stage in self.stages:
+            if step < stage.steps:
+                return stage, step
+            step -= stage.steps
+        return self.stages[-1], self.stages[-1].steps
+
+    @property
+    def total_steps(self) -> int:
+        """Returns the steps of all stages."""
+        return sum(stage.steps for stage in self.stages)
+
+
+def load_config(path: str) -> TrainConfig:
+    """Runs a configuration file and returns its `get_config()`.
+
+    Raises:
+      UsageError: the file is missing or has no `get_config`.
+    """
+    file = pathlib.Path(path)
+    if not file.is_file():
+        raise UsageError(f"configuration {path!r} does not exist; give a .py file.")
+    spec = importlib.util.spec_from_file_location("jaxnvc_config", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+        raise UsageError(f"configuration {path!r} defines no get_config().")
+    return module.get_config()
+
+
+def with_settings(config: TrainConfig, settings: list[str]) -> TrainConfig:
+    """Applies `field=value` settings, typed by the field's present value.
+
+    Raises:
+      UsageError: the field is unknown or the value does not fit its type.
+    """
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        if name not in {f.name for f in dataclasses.fields(config)} or not text:
+            raise UsageError(
+                f"--set {setting!r} is not FIELD=VALUE of a TrainConfig field."
+            )
+        config = dataclasses.replace(
+            config, **{name: _typed(name, text, getattr(config, name))}
+        )
+    return config
+
+
+def _typed(name: str, text: str, present: Any) -> Any:
+    kind = str if present is None else type(present)
+    if kind not in (int, float, str):
+        raise UsageError(f"--set {name}: only numbers and strings can be set.")
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise UsageError(f"--set {name}={text!r} is not a {kind.__name__}.") from error

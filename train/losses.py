@@ -1,0 +1,40 @@
+"""Rate and distortion of a window of frames.
+
+J = bits per luma pixel + lam(qp) * w * D, with D = (6 MSE_Y + MSE_U + MSE_V) / 8
+on samples in [0, 1]. The step size that minimises J at high rate is known
+(step**2 = 7.5 / (0.75 lam)), which ties lam to the initial quantiser steps.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnvc.codecs.protocol import NUM_QP
+from jaxnvc.layers.transform import luma_step
+
+_STEP_LAM = 10.0
+
+
+def lam_table() -> np.ndarray:
+    """Returns lam per qp [64] for distortion on samples in [0, 1], log-spaced."""
+    return (_STEP_LAM / (luma_step(np.arange(NUM_QP)) / 255) ** 2).astype(np.float32)
+
+
+def distortion(x_hat: jax.Array, x: jax.Array) -> jax.Array:
+    """Returns (6 MSE_Y + MSE_U + MSE_V) / 8 of packed frames, [B]."""
+    error = ((x_hat - x) ** 2).mean((1, 2))
+    return (6 * error[:, :4].mean(-1) + error[:, 4] + error[:, 5]) / 8
+
+
+def relative_cost(cost: jax.Array, floor: float = 0.02) -> jax.Array:
+    """Scales J to a relative cost: the gradient is that of log J.
+
+    Rates of a variable-rate model span a factor of 100; in relative terms every
+    qp and every clip counts alike, as it does in a BD-rate.
+    """
+    return cost / jnp.maximum(jax.lax.stop_gradient(cost), floor)
+
+
+def psnr_db(mse: jax.Array) -> jax.Array:
+    """Returns PSNR in dB of mean squared errors on samples in [0, 1]."""
+    return -10 * jnp.log10(jnp.maximum(mse, 1e-10))

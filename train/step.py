@@ -1,0 +1,202 @@
+"""One optimiser step over windows of frames, pure and jittable."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import struct
+
+from jaxnvc.codecs.avs_eem.model import LEVEL_WEIGHTS
+from jaxnvc.codecs.intra.model import IntraState
+from jaxnvc.codecs.protocol import Cond, UnitCodec
+from jaxnvc.coding.gop import level_of
+from jaxnvc.coding.unit import estimate_unit
+from train.config import TrainConfig
+from train.losses import distortion, lam_table, psnr_db, relative_cost
+
+# Integer biases and tables are counted in activation or index steps, where the
+# weights are of order one: they need a longer stride.
+_TABLE_STRIDE = 30.0
+
+
+class TrainState(struct.PyTreeNode):
+    """What a checkpoint holds.
+
+    Attributes:
+      step: int32, steps taken.
+      params: {"intra": .., "inter": ..}.
+      averaged: exponential moving average of `params`.
+      opt_state: optimiser state.
+    """
+
+    step: jax.Array
+    params: dict
+    averaged: dict
+    opt_state: optax.OptState
+
+
+@dataclasses.dataclass(frozen=True)
+class Models:
+    """The two modules of a model."""
+
+    intra: UnitCodec
+    inter: UnitCodec
+
+
+def schedule(config: TrainConfig) -> optax.Schedule:
+    """Joins the cosine of each stage."""
+    parts, bounds, total = [], [], 0
+    for stage in config.stages:
+        ratio = stage.final_learning_rate / stage.learning_rate
+        parts.append(
+            optax.cosine_decay_schedule(stage.learning_rate, stage.steps, ratio)
+        )
+        total += stage.steps
+        bounds.append(total)
+    return optax.join_schedules(parts, bounds[:-1])
+
+
+def optimiser(config: TrainConfig) -> optax.GradientTransformation:
+    """Returns Adam with clipped gradients and longer strides for tables."""
+    rate = schedule(config)
+
+    def labels(params):
+        return jax.tree_util.tree_map_with_path(_label, params)
+
+    return optax.chain(
+        optax.clip_by_global_norm(config.clip_norm),
+        optax.zero_nans(),
+        optax.scale_by_adam(b1=0.9, b2=0.99),
+        optax.multi_transform(
+            {"weight": optax.identity(), "table": optax.scale(_TABLE_STRIDE)}, labels
+        ),
+        optax.scale_by_learning_rate(rate),
+    )
+
+
+def _label(path, _) -> str:
+    name = jax.tree_util.keystr(path[-1:], simple=True)
+    return "table" if name in ("integer_bias", "integer_level_bias") else "weight"
+
+
+def window_loss(models: Models, params, clip, qp, phase, intra_weight: float):
+    """Returns the loss of a window and its metrics.
+
+    Args:
+      models: the modules.
+      params: {"intra", "inter"}.
+      clip: [B, T, H/2, W/2, 6] in [0, 1].
+      qp: int32 [B].
+      phase: int32 [], position of frame 0 in the group of quality levels.
+      intra_weight: distortion weight of frame 0.
+    """
+    frames = jnp.moveaxis(clip, 1, 0)
+    lam = jnp.asarray(lam_table())[qp]
+    pixels = 4 * frames.shape[2] * frames.shape[3]
+    first = frames[0]
+    intra = estimate_unit(
+        models.intra,
+        params["intra"],
+        IntraState(x_hat=first),
+        first,
+        first,
+        Cond(qp=qp, level=jnp.int32(0), skip=jnp.int32(0), refresh=jnp.bool_(False)),
+    )
+    intra_bpp = intra.bits.sum(-1) / pixels
+    intra_mse = distortion(intra.x_hat, first)
+    intra_cost = relative_cost(intra_bpp + lam * intra_weight * intra_mse)
+    weights = jnp.asarray(LEVEL_WEIGHTS)
+
+    def body(state, inputs):
+        x, x_previous, position = inputs
+        level = level_of(position)
+        cond = Cond(qp, level, jnp.int32(0), jnp.bool_(False))
+        unit = estimate_unit(
+            models.inter, params["inter"], state, x, x_previous, cond
+        )
+        mse = distortion(unit.x_hat, x)
+        bits = unit.bits / pixels
+        cost = bits.sum(-1) + lam * weights[level] * mse
+        return unit.state, (cost, bits, mse)
+
+    reference = jax.lax.stop_gradient(intra.x_hat)
+    state = models.inter.apply(
+        {"params": params["inter"]}, reference, None, method=models.inter.reset
+    )
+    positions = phase + 1 + jnp.arange(frames.shape[0] - 1)
+    _, (cost, bits, mse) = jax.lax.scan(
+        jax.checkpoint(body), state, (frames[1:], frames[:-1], positions)
+    )
+    inter_cost = relative_cost(cost.mean(0))
+    metrics = {
+        "bpp_intra": intra_bpp.mean(),
+        "psnr_intra": psnr_db(intra_mse).mean(),
+        "bpp_inter": bits.sum(-1).mean(),
+        "bpp_motion": bits[..., :4].sum(-1).mean(),
+        "bpp_hyper": bits[..., 4].mean(),
+        "psnr_inter": psnr_db(mse).mean(),
+        # log J is what relative_cost descends.
+        "log_j_intra": jnp.log(intra_bpp + lam * intra_weight * intra_mse).mean(),
+        "log_j_inter": jnp.log(cost.mean(0)).mean(),
+    }
+    return intra_cost.mean() + inter_cost.mean(), metrics
+
+
+def train_step(models: Models, config: TrainConfig, state: TrainState, clip, qp, phase):
+    """Takes one step; returns the next state and metrics."""
+
+    def loss(params):
+        return window_loss(models, params, clip, qp, phase, config.intra_weight)
+
+    grads, metrics = jax.grad(loss, has_aux=True)(state.params)
+    updates, opt_state = optimiser(config).update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    # The average starts short, so that early checkpoints are usable too.
+    decay = jnp.minimum(config.ema, (1.0 + state.step) / (10.0 + state.step))
+    averaged = jax.tree.map(
+        lambda old, new: old * decay + new * (1 - decay), state.averaged, params
+    )
+    metrics["grad_norm"] = optax.global_norm(grads)
+    state = TrainState(state.step + 1, params, averaged, opt_state)
+    return state, metrics
+
+
+def initial_state(models: Models, config: TrainConfig) -> TrainState:
+    """Initialises parameters and optimiser."""
+    params = {
+        name: initial_params(getattr(models, name), config.seed)
+        for name in ("intra", "inter")
+    }
+    return TrainState(
+        step=jnp.int32(0),
+        params=params,
+        # A copy: donated buffers must not be shared between fields.
+        averaged=jax.tree.map(jnp.copy, params),
+        opt_state=optimiser(config).init(params),
+    )
+
+
+def initial_params(model: UnitCodec, seed: int):
+    """Returns freshly initialised parameters of a family's module."""
+    size = model.size_multiple // 2
+    x = jnp.zeros((1, size, size, 6))
+
+    def one_unit(codec, x):
+        cond = Cond.of(32)
+        work = codec.begin(codec.reset(x, cond), cond)
+        source = codec.analyse(x, x, cond)
+        for stage in range(codec.num_stages):
+            prior, work = codec.prior(work, cond, stage)
+            residual, source = codec.residual(work, source, cond, stage)
+            work = codec.absorb(work, prior, prior.quantise(residual), cond, stage)
+        return codec.finish(work, cond)
+
+    init = jax.jit(lambda key: model.init(key, x, method=one_unit))
+    return init(jax.random.key(seed))["params"]
+
+
+def qp_sample(rng: np.random.Generator, batch: int) -> np.ndarray:
+    """Draws qp uniformly, stratified over the batch."""
+    return ((np.arange(batch) + rng.random(batch)) * 64 / batch).astype(np.int32)
