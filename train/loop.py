@@ -76,9 +76,7 @@ class Log:
         if (step + 1) % self._config.log_every:
             return
         seconds = time.monotonic() - self._since
-        mean = {
-            key: float(np.mean([m[key] for m in self._pending])) for key in metrics
-        }
+        mean = {key: float(np.mean([m[key] for m in self._pending])) for key in metrics}
         stage, _ = self._config.stage_at(step)
         line = {
             "step": step + 1,

@@ -14,6 +14,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", required=True, help="run folder; resumed if it exists")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
     parser.add_argument("--init", help="bundle whose weights to start from")
+    parser.add_argument("--cache", help="folder of compiled programs to reuse")
     parser.add_argument("--minutes", type=float, help="stop after this time")
     parser.add_argument("--export", help="write a bundle of the averaged weights here")
     args = parser.parse_args(argv)
@@ -27,14 +28,22 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _train(config, args):
-    from jaxnvc.models.bundle import load_bundle
-    from train.export import export
+    import jax
+
     from train.loop import run
 
-    init = load_bundle(args.init).params if args.init else None
+    if args.cache:
+        jax.config.update("jax_compilation_cache_dir", args.cache)
+    init = None
+    if args.init:
+        from jaxnvc.models.bundle import load_bundle
+
+        init = load_bundle(args.init).params
     seconds = args.minutes * 60 if args.minutes else None
     state = run(config, args.out, init=init, until_s=seconds)
     if args.export:
+        from train.export import export
+
         export(config, state, args.export)
 
 

@@ -96,38 +96,40 @@ def window_loss(models: Models, params, clip, qp, phase, intra_weight: float):
     lam = jnp.asarray(lam_table())[qp]
     pixels = 4 * frames.shape[2] * frames.shape[3]
     first = frames[0]
+    cond = Cond(qp, jnp.int32(0), jnp.int32(0), jnp.bool_(False))
+    codec = models.intra.bind({"params": params["intra"]})
     intra = estimate_unit(
         models.intra,
         params["intra"],
         IntraState(x_hat=first),
-        first,
-        first,
-        Cond(qp=qp, level=jnp.int32(0), skip=jnp.int32(0), refresh=jnp.bool_(False)),
+        codec.analyse(first, first, cond),
+        cond,
     )
     intra_bpp = intra.bits.sum(-1) / pixels
     intra_mse = distortion(intra.x_hat, first)
     intra_cost = relative_cost(intra_bpp + lam * intra_weight * intra_mse)
     weights = jnp.asarray(LEVEL_WEIGHTS)
 
+    codec = models.inter.bind({"params": params["inter"]})
+    sources = jax.vmap(lambda x, before: codec.analyse(x, before, cond))(
+        frames[1:], frames[:-1]
+    )
+
     def body(state, inputs):
-        x, x_previous, position = inputs
+        x, source, position = inputs
         level = level_of(position)
-        cond = Cond(qp, level, jnp.int32(0), jnp.bool_(False))
         unit = estimate_unit(
-            models.inter, params["inter"], state, x, x_previous, cond
+            models.inter, params["inter"], state, source, cond.replace(level=level)
         )
         mse = distortion(unit.x_hat, x)
         bits = unit.bits / pixels
         cost = bits.sum(-1) + lam * weights[level] * mse
         return unit.state, (cost, bits, mse)
 
-    reference = jax.lax.stop_gradient(intra.x_hat)
-    state = models.inter.apply(
-        {"params": params["inter"]}, reference, None, method=models.inter.reset
-    )
+    state = codec.reset(jax.lax.stop_gradient(intra.x_hat), cond)
     positions = phase + 1 + jnp.arange(frames.shape[0] - 1)
     _, (cost, bits, mse) = jax.lax.scan(
-        jax.checkpoint(body), state, (frames[1:], frames[:-1], positions)
+        jax.checkpoint(body), state, (frames[1:], sources, positions)
     )
     inter_cost = relative_cost(cost.mean(0))
     metrics = {

@@ -21,7 +21,7 @@ def get_config() -> TrainConfig:
         stages=(
             Stage(
                 name="short",
-                steps=3000,
+                steps=4000,
                 frames=4,
                 batch=4,
                 crop=128,
@@ -30,9 +30,9 @@ def get_config() -> TrainConfig:
             ),
             Stage(
                 name="long",
-                steps=4000,
+                steps=3000,
                 frames=7,
-                batch=3,
+                batch=2,
                 crop=128,
                 learning_rate=4e-4,
                 final_learning_rate=2e-5,

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 from jax import lax
 
-from jaxnvc.codecs.protocol import Cond, State, UnitCodec
+from jaxnvc.codecs.protocol import Cond, Source, State, UnitCodec
 from jaxnvc.entropy import rans
 
 
@@ -47,7 +47,7 @@ class Payload(struct.PyTreeNode):
 
 
 def estimate_unit(
-    model: UnitCodec, params, state: State, x, x_previous, cond: Cond
+    model: UnitCodec, params, state: State, source: Source, cond: Cond
 ) -> Estimate:
     """Runs a unit with quantisation but no coder; differentiable.
 
@@ -55,13 +55,12 @@ def estimate_unit(
       model: a family's module.
       params: its parameters.
       state: decoded buffer.
-      x: source frames [B, H/2, W/2, 6].
-      x_previous: their source predecessors.
+      source: `model.analyse` of the source frames; it needs no decoded state, so
+        that a training scan can prepare all its frames at once.
       cond: conditions.
     """
     codec = model.bind({"params": params})
     work = codec.begin(state, cond)
-    source = codec.analyse(x, x_previous, cond)
     bits = []
     for stage in range(model.num_stages):
         prior, work = codec.prior(work, cond, stage)

@@ -20,7 +20,7 @@ import numpy as np
 from jax import lax
 
 from jaxnvc.errors import ModelError
-from jaxnvc.ops.depthwise import depthwise_shifted
+from jaxnvc.ops.depthwise import depthwise_exact, depthwise_shifted
 from jaxnvc.ops.rounding import clip_ste, round_ste
 
 FRACTION_BITS = 6
@@ -132,7 +132,7 @@ class IntegerDepthwise(nn.Module):
             sums = depthwise_shifted(x.astype(jnp.int32), weights.astype(jnp.int32))
             sums = sums.astype(jnp.float32)
         else:
-            sums = depthwise_shifted(x, weights)
+            sums = depthwise_exact(x, weights)
         return sums + whole_bias(bias)
 
 
@@ -172,7 +172,9 @@ class IntegerTable(nn.Module):
         """
 
         def start(_, shape):
-            return jnp.zeros(shape) if self.initial is None else jnp.asarray(self.initial)
+            return (
+                jnp.zeros(shape) if self.initial is None else jnp.asarray(self.initial)
+            )
 
         anchors = self.param("integer_bias", start, (QP_ANCHORS, self.features))
         offset = self.param(

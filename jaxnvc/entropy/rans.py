@@ -218,20 +218,17 @@ def encode(
       stage_tables: one table per stage; None stands for the Gaussian one.
       most: words of the result; None stands for the worst case. Less is faster, and
         a payload that did not fit has more `num_words` than that.
-      eps: share of the payload the lanes may waste; the default leaves 0.05% for
-        states and chance, so that 0.5% in all is kept.
+      eps: share for the lanes; the default leaves 0.05% of 0.5% for all else.
 
     Returns:
       The payload.
     """
-    stage_tables = stage_tables or [None] * len(stages)
-    chosen = [tables.gaussian_table() if t is None else t for t in stage_tables]
+    chosen = stage_tables or [None] * len(stages)
     parts = [
-        rans_rows.coding_entries(*stage, table)
+        rans_rows.coding_entries(*stage, table or tables.gaussian_table())
         for stage, table in zip(stages, chosen, strict=True)
     ]
-    entry = jnp.concatenate([part[0] for part in parts])
-    escaped = jnp.concatenate([part[1] for part in parts])
+    entry, escaped = map(jnp.concatenate, zip(*parts, strict=True))
     symbols = rans_rows.clip_symbols(jnp.concatenate([stage[0] for stage in stages]))
     active = jnp.concatenate([stage[2] for stage in stages])
     rank, _ = rans_rows.count_before(active)
@@ -258,9 +255,7 @@ def encode(
         words, escapes = rans_rows.put_escapes(words, end, symbols, escaped)
         return words, end + escapes
 
-    frequency = jnp.maximum(entry & MASK16, 1).astype(jnp.float32)
-    bits = jnp.where(active, tables.PROBABILITY_BITS - jnp.log2(frequency), 0)
-    ideal = jnp.sum(bits) + tables.ESCAPE_BITS * jnp.sum(escaped)
+    ideal = rans_rows.code_length(entry, escaped)
     choice = lanes_for(ideal, eps, lane_choices)
     branches = [lambda lanes=lanes: code(lanes) for lanes in lane_choices]
     words, num_words = lax.switch(choice, branches)

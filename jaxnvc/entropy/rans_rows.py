@@ -130,6 +130,14 @@ def coding_entries(symbols, index, active, table: ScaleTable):
     return jnp.where(active, entry, 0), escaped & active
 
 
+def code_length(entries: jax.Array, escaped: jax.Array) -> jax.Array:
+    """Returns the ideal length in bits, float32 [], of `coding_entries`."""
+    frequency = entries & MASK16
+    bits = _PB - jnp.log2(jnp.maximum(frequency, 1).astype(jnp.float32))
+    bits = jnp.sum(jnp.where(frequency > 0, bits, 0))
+    return bits + tables.ESCAPE_BITS * jnp.sum(escaped, dtype=jnp.int32)
+
+
 def _push_row(state: jax.Array, entry: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Codes one symbol per lane; frequency 0 leaves a lane as it is.
 

@@ -101,8 +101,8 @@ def make_latent(height: int, width: int, channels: int, seed: int = 0) -> Latent
 def _jax_contender(latent: Latent, lanes: int) -> Contender:
     @jax.jit
     def encode(symbols, index, active):
-        encoder = rans.init(lanes, rans.capacity(symbols.shape[0], lanes))
-        return rans.flush(rans.push(encoder, symbols, index, active))
+        packet = rans.encode([(symbols, index, active)], (lanes,))
+        return packet.words, packet.num_words
 
     @jax.jit
     def decode(coded, index, active):

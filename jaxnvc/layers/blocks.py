@@ -108,7 +108,9 @@ class QpCurve(nn.Module):
         """Returns factors [B, 1, 1, features] for qp int32 [B], level int32 []."""
 
         def start(_, shape):
-            return jnp.zeros(shape) if self.initial is None else jnp.asarray(self.initial)
+            return (
+                jnp.zeros(shape) if self.initial is None else jnp.asarray(self.initial)
+            )
 
         def start_level(_, shape):
             offsets = self.level_initial or (0.0,) * self.levels

@@ -22,7 +22,9 @@ class CellTransform(nn.Module):
 
     def setup(self):
         self.analysis = self.param("analysis", lambda _: jnp.asarray(cell_transform()))
-        self.synthesis = self.param("synthesis", lambda _: jnp.asarray(cell_transform().T))
+        self.synthesis = self.param(
+            "synthesis", lambda _: jnp.asarray(cell_transform().T)
+        )
 
     def forward(self, x: jax.Array) -> jax.Array:
         """Maps frames [B, H/2, W/2, 6] to coefficients [B, H/8, W/8, 96]."""

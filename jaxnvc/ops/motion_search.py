@@ -182,9 +182,7 @@ def _subpixel(x, reference, flow, smoothness, iterations: int = 2) -> jax.Array:
 
     Source: Lucas and Kanade, 1981, one step per iteration on overlapping windows.
     """
-    gradient = jnp.stack(
-        [_central(reference, axis=2), _central(reference, axis=1)], -1
-    )
+    gradient = jnp.stack([_central(reference, axis=2), _central(reference, axis=1)], -1)
     stacked = jnp.concatenate([reference[..., None], gradient], -1)
     start = flow
     for _ in range(iterations):

@@ -15,8 +15,8 @@ from tests.oracles import rans_numpy
 
 TABLE = tables.gaussian_table()
 LANES = (1, 16, 64, 256)
-# Few shapes, each compiled once per lane count.
-SIZES = (37, 300)
+# One size here, others as stages below: each shape is compiled per lane count.
+SIZE = 300
 PROPERTY = settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -96,7 +96,7 @@ def test_payloads_equal_the_oracle_and_decode(lanes, data):
     low = draw(st.integers(0, 63))
     stage = _stage(
         rng,
-        draw(st.sampled_from(SIZES)),
+        SIZE,
         (low, draw(st.integers(low + 1, 64))),
         draw(st.sampled_from([0.0, 0.02, 0.5, 1.0])),
         draw(st.sampled_from([0.0, 0.1, 1.0])),

@@ -20,9 +20,7 @@ def moving_window(
       y uint8 [T, crop, crop] and uv uint8 [T, crop/2, crop/2, 2].
     """
     height, width = still.y.shape[1:]
-    centre = np.array(
-        [rng.uniform(0.3, 0.7) * height, rng.uniform(0.3, 0.7) * width]
-    )
+    centre = np.array([rng.uniform(0.3, 0.7) * height, rng.uniform(0.3, 0.7) * width])
     velocity = rng.normal(0, 2.0, 2)
     zoom = rng.uniform(0.7, 1.2)
     zoom_rate = rng.normal(0, 0.006)

@@ -200,9 +200,7 @@ class AvsEem(nn.Module):
             source = source.replace(y=self._encode(work, source))
             return self.hyper.analyse((source.y - work.mu) / work.step), source
         quarter = stage - _HYPER_STAGE - 1
-        return self.latent.residual(
-            work.coded, source.y, work.step, quarter
-        ), source
+        return self.latent.residual(work.coded, source.y, work.step, quarter), source
 
     def absorb(
         self, work: EemWork, prior: Prior, symbols: jax.Array, cond: Cond, stage: int
@@ -217,9 +215,7 @@ class AvsEem(nn.Module):
         if stage == _HYPER_STAGE:
             return self._open_residual(work, symbols, cond)
         quarter = stage - _HYPER_STAGE - 1
-        coded = self.latent.absorb(
-            work.coded, symbols, prior.index, work.step, quarter
-        )
+        coded = self.latent.absorb(work.coded, symbols, prior.index, work.step, quarter)
         return work.replace(coded=coded)
 
     def finish(self, work: EemWork, cond: Cond) -> tuple[EemState, jax.Array]:

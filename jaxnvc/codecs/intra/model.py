@@ -130,9 +130,7 @@ class Intra(nn.Module):
             shape = (batch, rows // ratio, columns // ratio, self.config.hyper_channels)
             return self.hyper.prior(shape, cond), work
         mu = jnp.zeros_like(work.coded.y_hat)
-        coded = self.latent.predict(
-            work.coded, mu, work.step, work.features, stage - 1
-        )
+        coded = self.latent.predict(work.coded, mu, work.step, work.features, stage - 1)
         prior = self.latent.prior(coded, work.trunk, cond, stage - 1)
         return prior, work.replace(coded=coded)
 
@@ -142,9 +140,7 @@ class Intra(nn.Module):
         """Returns z or the stage's (y - mu) / step."""
         if stage == 0:
             return self.hyper.analyse(source.y / work.step), source
-        return self.latent.residual(
-            work.coded, source.y, work.step, stage - 1
-        ), source
+        return self.latent.residual(work.coded, source.y, work.step, stage - 1), source
 
     def absorb(self, work: IntraWork, prior: Prior, symbols, cond: Cond, stage: int):
         """Adds a stage's symbols."""
