@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnvc.ops.dct import CELL_CHANNELS, cell_transform, channel_frequencies
+from jaxnvc.ops.dct import cell_transform, channel_frequencies
 from jaxnvc.ops.spatial import depth_to_space, space_to_depth
 
 CELL_BLOCK = 4

@@ -1,0 +1,160 @@
+"""Packets in, frames out: the sequence decoder of every family."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnvc.bitstream import Damage, Packet, PacketKind, StreamHeader
+from jaxnvc.codecs.protocol import Cond
+from jaxnvc.coding.programs import (
+    Decoded,
+    Pair,
+    Size,
+    coded_size,
+    jit_decode_inter,
+    jit_decode_intra,
+)
+from jaxnvc.entropy import rans
+from jaxnvc.errors import BitstreamError, ModelError
+from jaxnvc.models.bundle import Bundle
+from jaxnvc.video.frames import Yuv420
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodedFrame:
+    """A decoded frame.
+
+    Attributes:
+      number: its number in the stream.
+      planes: its samples.
+      pts: its time, or None for a constant frame rate.
+      packet: what it was decoded from.
+    """
+
+    number: int
+    planes: Yuv420
+    pts: int | None
+    packet: Packet
+
+
+def check_model(header: StreamHeader, bundle: Bundle) -> None:
+    """Checks that a stream was made with this model.
+
+    Raises:
+      ModelError: naming the model that the stream needs.
+      BitstreamError: the stream's geometry is not this model's.
+    """
+    if header.model_id != bundle.model_id:
+        raise ModelError(
+            f"the stream needs model {header.model_name!r} with id "
+            f"{header.model_id.hex()}, but {bundle.name!r} has id "
+            f"{bundle.model_id.hex()}; give the right one with --model."
+        )
+    pair = Pair(bundle.intra, bundle.inter)
+    expected = coded_size(pair, header.display_height, header.display_width)
+    if (header.coded_height, header.coded_width) != expected:
+        raise BitstreamError(
+            f"the header's coded size {header.coded_width}x{header.coded_height} is "
+            f"not the model's {expected[1]}x{expected[0]}; the header is not valid."
+        )
+    if header.chroma_format != 1 or header.bit_depth not in (8, 10):
+        raise BitstreamError(
+            f"chroma format {header.chroma_format} at {header.bit_depth} bits is not "
+            "supported, only 4:2:0 at 8 or 10 bits."
+        )
+
+
+def decode_events(
+    bundle: Bundle, header: StreamHeader, events: Iterable[Packet | Damage]
+) -> Iterator[DecodedFrame | Damage]:
+    """Decodes packets in order; what cannot be decoded becomes a `Damage`.
+
+    After damage, decoding goes on at the next intra packet.
+
+    Args:
+      bundle: the model that made the stream.
+      header: the stream's header.
+      events: packets, and damage found by the reader.
+
+    Raises:
+      ModelError: the model is another one.
+    """
+    check_model(header, bundle)
+    sequence = _Sequence(bundle, header)
+    for event in events:
+        if isinstance(event, Damage):
+            sequence.lose()
+            yield event
+        elif event.kind == PacketKind.INTRA or sequence.ready:
+            yield sequence.decode(event)
+
+
+class _Sequence:
+    """The decoded buffer between packets."""
+
+    def __init__(self, bundle: Bundle, header: StreamHeader):
+        self._bundle = bundle
+        self._pair = Pair(bundle.intra, bundle.inter)
+        self._size = Size(header.display_height, header.display_width, header.bit_depth)
+        self._skip = header.skip_thresholds or (0,)
+        pixels = header.coded_height * header.coded_width
+        # Nearly every payload fits an eighth of a word per pixel; few shapes mean
+        # few compiled programs.
+        self._capacities = (max(pixels // 8, 1024), max(pixels * 4, 8192))
+        self._state = None
+
+    @property
+    def ready(self) -> bool:
+        """Returns whether inter packets can be decoded."""
+        return self._state is not None
+
+    def lose(self) -> None:
+        """Forgets the decoded buffer."""
+        self._state = None
+
+    def decode(self, packet: Packet) -> DecodedFrame | Damage:
+        """Decodes one packet, or tells why it cannot be."""
+        reason = self._refusal(packet)
+        if reason is None:
+            decoded = self._run(packet)
+            sound, check = jax.device_get((decoded.sound[0], decoded.check[0]))
+            if sound and int(check) & 0xFFFF == packet.check:
+                self._state = decoded.state
+                planes = jax.device_get(decoded.planes)
+                return DecodedFrame(
+                    number=packet.first_frame,
+                    planes=Yuv420(*(np.asarray(plane[0]) for plane in planes)),
+                    pts=packet.pts[0] if packet.pts else None,
+                    packet=packet,
+                )
+            reason = "the decoded symbols fail their check"
+        self.lose()
+        number = packet.first_frame
+        return Damage(packet.offset, f"frame {number}: {reason}", number)
+
+    def _refusal(self, packet: Packet) -> str | None:
+        inter = packet.kind == PacketKind.INTER
+        module = self._pair.inter if inter else self._pair.intra
+        if packet.level >= module.num_levels:
+            return f"quality level {packet.level} is not one of this model's"
+        if packet.num_lanes not in rans.LANE_CHOICES:
+            return f"{packet.num_lanes} rANS lanes are not a choice of this version"
+        if len(packet.payload) % 2 or len(packet.payload) // 2 > self._capacities[-1]:
+            return f"a payload of {len(packet.payload)} bytes is not possible"
+        return None
+
+    def _run(self, packet: Packet) -> Decoded:
+        num = len(packet.payload) // 2
+        room = next(c for c in self._capacities if num <= c)
+        words, num_words = rans.from_bytes(packet.payload, room)
+        skip = self._skip[min(packet.level, len(self._skip) - 1)]
+        cond = Cond.of(packet.qp, packet.level, skip, packet.refresh)
+        inputs = (jnp.asarray(words)[None], jnp.asarray([num_words], jnp.int32), cond)
+        key = (self._pair, self._size, packet.num_lanes, self._bundle.params)
+        if packet.kind == PacketKind.INTRA:
+            return jit_decode_intra(*key, *inputs)
+        state, self._state = self._state, None  # donated
+        return jit_decode_inter(*key, state, *inputs)

@@ -1,0 +1,70 @@
+"""What every test shares: eight host devices, strict shapes, small models."""
+
+import os
+import pathlib
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "allow")
+# Tests build few distinct programs many times over, in several processes.
+CACHE = pathlib.Path(__file__).parents[1] / ".pytest_cache" / "jax"
+jax.config.update("jax_compilation_cache_dir", str(CACHE))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle_path(tmp_path_factory) -> str:
+    """Path of an untrained model of the smallest presets."""
+    from train.config import Stage, TrainConfig
+    from train.export import export_params
+    from train.loop import build_models
+    from train.step import initial_params
+
+    stage = Stage(
+        name="none",
+        steps=1,
+        frames=2,
+        batch=1,
+        crop=32,
+        learning_rate=1e-3,
+        final_learning_rate=1e-4,
+    )
+    config = TrainConfig(
+        name="tiny",
+        intra="intra/tiny",
+        inter="avs_eem/tiny",
+        stages=(stage,),
+        clips="",
+    )
+    models = build_models(config)
+    params = {
+        unit: initial_params(getattr(models, unit), seed=1)
+        for unit in ("intra", "inter")
+    }
+    path = str(tmp_path_factory.mktemp("models") / "tiny.nvcm")
+    export_params(config, params, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_bundle_path):
+    """The untrained smallest model, loaded."""
+    import jaxnvc
+
+    return jaxnvc.load(tiny_bundle_path)
+
+
+@pytest.fixture(scope="session")
+def cars():
+    """The example clip's frames, 24 of 384x216 (real video)."""
+    from jaxnvc.video import open_video
+
+    path = pathlib.Path(__file__).parents[1] / "examples" / "cars.mkv"
+    with open_video(str(path)) as reader:
+        return [frame.planes for frame in reader]
