@@ -29,5 +29,5 @@ def restore(manager: ocp.CheckpointManager, like: TrainState) -> TrainState:
     step = manager.latest_step()
     if step is None:
         return like
-    target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), like)
     return manager.restore(step, args=ocp.args.StandardRestore(target))

@@ -58,6 +58,7 @@ class TrainConfig:
       seed: of data and initialisation.
       clip_norm: bound of the gradient's global norm.
       ema: decay of the averaged weights.
+      most_boost: the intra frame's qp is raised by 0 to this, at random.
       intra_weight: distortion weight of intra frames over inter frames.
       save_every: steps between checkpoints.
       log_every: steps between progress lines.
@@ -73,6 +74,7 @@ class TrainConfig:
     seed: int = 0
     clip_norm: float = 1.0
     ema: float = 0.998
+    most_boost: int = 16
     intra_weight: float = 1.8
     save_every: int = 250
     log_every: int = 25

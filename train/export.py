@@ -1,11 +1,18 @@
 """From a checkpoint to a released bundle."""
 
+import argparse
 import dataclasses
+import sys
+
+import jax
 
 from jaxnvc.codecs import registry
+from jaxnvc.errors import JaxnvcError, UsageError
 from jaxnvc.models.bundle import save_bundle
-from train.config import TrainConfig
-from train.step import TrainState
+from train import checkpoint
+from train.config import TrainConfig, load_config
+from train.loop import build_models
+from train.step import TrainState, initial_state
 
 SKIP_THRESHOLDS = (4, 4, 4)
 
@@ -45,3 +52,29 @@ def export_params(
         **units,
     }
     return save_bundle(path, params, meta)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exports a run's newest checkpoint; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m train.export", description=__doc__)
+    parser.add_argument("--config", required=True, help="a file with get_config()")
+    parser.add_argument("--run", required=True, help="run folder with checkpoints")
+    parser.add_argument("--out", required=True, help="bundle to write")
+    args = parser.parse_args(argv)
+    try:
+        config = load_config(args.config)
+        like = jax.eval_shape(lambda: initial_state(build_models(config), config))
+        manager = checkpoint.manager(args.run, config.save_every)
+        state = checkpoint.restore(manager, like)
+        if state is like:
+            raise UsageError(f"run {args.run!r} has no checkpoint; train first.")
+        model_id = export(config, state, args.out)
+    except JaxnvcError as error:
+        print(f"export: {error}", file=sys.stderr)
+        return error.exit_code
+    print(f"{args.out}: step {int(state.step)}, model id {model_id.hex()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

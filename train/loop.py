@@ -50,7 +50,11 @@ def run(config: TrainConfig, folder: str, *, init=None, until_s: float | None = 
         rng = np.random.default_rng([config.seed, step, 1])
         clip = jnp.asarray(batch).astype(jnp.float32) / 255
         qp = jnp.asarray(qp_sample(rng, len(batch)))
-        state, metrics = step_fn(state, clip, qp, jnp.int32(rng.integers(4)))
+        boost = jnp.asarray(
+            rng.integers(0, config.most_boost + 1, len(batch)), jnp.int32
+        )
+        phase = jnp.int32(rng.integers(4))
+        state, metrics = step_fn(state, clip, qp, boost, phase)
         log.add(step, metrics, batch)
         checkpoint.save(manager, state)
         if until_s is not None and time.monotonic() - started > until_s:

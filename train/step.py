@@ -10,7 +10,7 @@ from flax import struct
 
 from jaxnvc.codecs.avs_eem.model import LEVEL_WEIGHTS
 from jaxnvc.codecs.intra.model import IntraState
-from jaxnvc.codecs.protocol import Cond, UnitCodec
+from jaxnvc.codecs.protocol import NUM_QP, Cond, UnitCodec
 from jaxnvc.coding.gop import level_of
 from jaxnvc.coding.unit import estimate_unit
 from train.config import TrainConfig
@@ -81,14 +81,15 @@ def _label(path, _) -> str:
     return "table" if name in ("integer_bias", "integer_level_bias") else "weight"
 
 
-def window_loss(models: Models, params, clip, qp, phase, intra_weight: float):
+def window_loss(models: Models, params, clip, qp, boost, phase, intra_weight: float):
     """Returns the loss of a window and its metrics.
 
     Args:
       models: the modules.
       params: {"intra", "inter"}.
       clip: [B, T, H/2, W/2, 6] in [0, 1].
-      qp: int32 [B].
+      qp: int32 [B], of inter frames.
+      boost: int32 [B], added to it for the intra frame.
       phase: int32 [], position of frame 0 in the group of quality levels.
       intra_weight: distortion weight of frame 0.
     """
@@ -97,17 +98,20 @@ def window_loss(models: Models, params, clip, qp, phase, intra_weight: float):
     pixels = 4 * frames.shape[2] * frames.shape[3]
     first = frames[0]
     cond = Cond(qp, jnp.int32(0), jnp.int32(0), jnp.bool_(False))
+    intra_qp = jnp.minimum(qp + boost, NUM_QP - 1)
+    intra_cond = cond.replace(qp=intra_qp)
+    intra_lam = jnp.asarray(lam_table())[intra_qp] * intra_weight
     codec = models.intra.bind({"params": params["intra"]})
     intra = estimate_unit(
         models.intra,
         params["intra"],
         IntraState(x_hat=first),
-        codec.analyse(first, first, cond),
-        cond,
+        codec.analyse(first, first, intra_cond),
+        intra_cond,
     )
     intra_bpp = intra.bits.sum(-1) / pixels
     intra_mse = distortion(intra.x_hat, first)
-    intra_cost = relative_cost(intra_bpp + lam * intra_weight * intra_mse)
+    intra_j = intra_bpp + intra_lam * intra_mse
     weights = jnp.asarray(LEVEL_WEIGHTS)
 
     codec = models.inter.bind({"params": params["inter"]})
@@ -140,17 +144,19 @@ def window_loss(models: Models, params, clip, qp, phase, intra_weight: float):
         "bpp_hyper": bits[..., 4].mean(),
         "psnr_inter": psnr_db(mse).mean(),
         # log J is what relative_cost descends.
-        "log_j_intra": jnp.log(intra_bpp + lam * intra_weight * intra_mse).mean(),
+        "log_j_intra": jnp.log(intra_j).mean(),
         "log_j_inter": jnp.log(cost.mean(0)).mean(),
     }
-    return intra_cost.mean() + inter_cost.mean(), metrics
+    return relative_cost(intra_j).mean() + inter_cost.mean(), metrics
 
 
-def train_step(models: Models, config: TrainConfig, state: TrainState, clip, qp, phase):
+def train_step(
+    models: Models, config: TrainConfig, state: TrainState, clip, qp, boost, phase
+):
     """Takes one step; returns the next state and metrics."""
 
     def loss(params):
-        return window_loss(models, params, clip, qp, phase, config.intra_weight)
+        return window_loss(models, params, clip, qp, boost, phase, config.intra_weight)
 
     grads, metrics = jax.grad(loss, has_aux=True)(state.params)
     updates, opt_state = optimiser(config).update(grads, state.opt_state, state.params)
@@ -200,5 +206,6 @@ def initial_params(model: UnitCodec, seed: int):
 
 
 def qp_sample(rng: np.random.Generator, batch: int) -> np.ndarray:
-    """Draws qp uniformly, stratified over the batch."""
-    return ((np.arange(batch) + rng.random(batch)) * 64 / batch).astype(np.int32)
+    """Draws qp stratified over the batch, lower ones a little more often."""
+    uniform = (np.arange(batch) + rng.random(batch)) / batch
+    return (64 * uniform**1.3).astype(np.int32)

@@ -21,7 +21,7 @@ def get_config() -> TrainConfig:
         stages=(
             Stage(
                 name="short",
-                steps=4000,
+                steps=2600,
                 frames=4,
                 batch=4,
                 crop=128,
@@ -30,7 +30,7 @@ def get_config() -> TrainConfig:
             ),
             Stage(
                 name="long",
-                steps=3000,
+                steps=1600,
                 frames=7,
                 batch=2,
                 crop=128,

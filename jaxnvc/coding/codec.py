@@ -90,6 +90,7 @@ class Codec:
             gop=gop,
             skip_thresholds=self.bundle.skip_thresholds,
             refresh_period=self.info.get("refresh_period", 0),
+            intra_boost=self.info.get("intra_boost", 0),
         )
 
     def header(

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxnvc.bitstream import Damage, Packet, PacketKind, StreamHeader
@@ -82,58 +81,68 @@ def decode_events(
     Raises:
       ModelError: the model is another one.
     """
-    check_model(header, bundle)
-    sequence = _Sequence(bundle, header)
+    sequence = Sequence(bundle, header)
     for event in events:
-        if isinstance(event, Damage):
-            sequence.lose()
-            yield event
-        elif event.kind == PacketKind.INTRA or sequence.ready:
-            yield sequence.decode(event)
+        if sequence.launch(event):
+            yield sequence.settle()
 
 
-class _Sequence:
-    """The decoded buffer between packets."""
+class Sequence:
+    """A clip being decoded: `launch` starts a packet, `settle` waits for it.
 
-    def __init__(self, bundle: Bundle, header: StreamHeader):
-        self._bundle = bundle
+    The two are apart so that a batch can launch one packet on every device
+    before it waits for the first.
+    """
+
+    def __init__(
+        self, bundle: Bundle, header: StreamHeader, device: jax.Device | None = None
+    ):
+        """Opens a clip; see `decode_events`. `device` None is the default one."""
+        check_model(header, bundle)
         self._pair = Pair(bundle.intra, bundle.inter)
         self._size = Size(header.display_height, header.display_width, header.bit_depth)
         self._skip = header.skip_thresholds or (0,)
+        self._device = device
+        self._params = jax.device_put(bundle.params, device)
         pixels = header.coded_height * header.coded_width
         # Nearly every payload fits an eighth of a word per pixel; few shapes mean
         # few compiled programs.
         self._capacities = (max(pixels // 8, 1024), max(pixels * 4, 8192))
         self._state = None
+        self._launched: tuple | None = None
 
-    @property
-    def ready(self) -> bool:
-        """Returns whether inter packets can be decoded."""
-        return self._state is not None
+    def launch(self, event: Packet | Damage) -> bool:
+        """Starts an event; returns whether it has a result to wait for."""
+        if isinstance(event, Damage):
+            self._state, self._launched = None, (event, None)
+            return True
+        if event.kind == PacketKind.INTER and self._state is None:
+            return False
+        refusal = self._refusal(event)
+        if refusal is None:
+            self._launched = (event, self._run(event))
+        else:
+            self._launched = (_undecodable(event, refusal), None)
+            self._state = None
+        return True
 
-    def lose(self) -> None:
-        """Forgets the decoded buffer."""
-        self._state = None
-
-    def decode(self, packet: Packet) -> DecodedFrame | Damage:
-        """Decodes one packet, or tells why it cannot be."""
-        reason = self._refusal(packet)
-        if reason is None:
-            decoded = self._run(packet)
-            sound, check = jax.device_get((decoded.sound[0], decoded.check[0]))
-            if sound and int(check) & 0xFFFF == packet.check:
-                self._state = decoded.state
-                planes = jax.device_get(decoded.planes)
-                return DecodedFrame(
-                    number=packet.first_frame,
-                    planes=Yuv420(*(np.asarray(plane[0]) for plane in planes)),
-                    pts=packet.pts[0] if packet.pts else None,
-                    packet=packet,
-                )
-            reason = "the decoded symbols fail their check"
-        self.lose()
-        number = packet.first_frame
-        return Damage(packet.offset, f"frame {number}: {reason}", number)
+    def settle(self) -> DecodedFrame | Damage:
+        """Waits for the launched packet; damage forgets the decoded buffer."""
+        (event, decoded), self._launched = self._launched, None
+        if decoded is None:
+            return event
+        sound, check = jax.device_get((decoded.sound[0], decoded.check[0]))
+        if not sound or int(check) & 0xFFFF != event.check:
+            self._state = None
+            return _undecodable(event, "the decoded symbols fail their check")
+        self._state = decoded.state
+        planes = jax.device_get(decoded.planes)
+        return DecodedFrame(
+            number=event.first_frame,
+            planes=Yuv420(*(np.asarray(plane[0]) for plane in planes)),
+            pts=event.pts[0] if event.pts else None,
+            packet=event,
+        )
 
     def _refusal(self, packet: Packet) -> str | None:
         inter = packet.kind == PacketKind.INTER
@@ -152,9 +161,16 @@ class _Sequence:
         words, num_words = rans.from_bytes(packet.payload, room)
         skip = self._skip[min(packet.level, len(self._skip) - 1)]
         cond = Cond.of(packet.qp, packet.level, skip, packet.refresh)
-        inputs = (jnp.asarray(words)[None], jnp.asarray([num_words], jnp.int32), cond)
-        key = (self._pair, self._size, packet.num_lanes, self._bundle.params)
+        inputs = jax.device_put(
+            (words[None], np.array([num_words], np.int32), cond), self._device
+        )
+        key = (self._pair, self._size, packet.num_lanes, self._params)
         if packet.kind == PacketKind.INTRA:
             return jit_decode_intra(*key, *inputs)
         state, self._state = self._state, None  # donated
         return jit_decode_inter(*key, state, *inputs)
+
+
+def _undecodable(packet: Packet, reason: str) -> Damage:
+    number = packet.first_frame
+    return Damage(packet.offset, f"frame {number}: {reason}", number)

@@ -33,12 +33,15 @@ class EncodeSettings:
       gop: distance of intra frames, -1 for only the first.
       skip_thresholds: scale index per level below which symbols are skipped.
       refresh_period: frames between drops of the temporal history, 0 for none.
+      intra_boost: added to the qp of intra frames (up to 63): every later frame
+        is predicted from them, so their quality pays many times over.
     """
 
     qp: int = 32
     gop: int = -1
     skip_thresholds: tuple[int, ...] = (0, 0, 0)
     refresh_period: int = 0
+    intra_boost: int = 0
 
     def __post_init__(self):
         if not 0 <= self.qp < NUM_QP:
@@ -52,8 +55,13 @@ class EncodeSettings:
                 "intra frame; choose another value."
             )
 
-    def cond(self, level: int, *, refresh: bool = False) -> Cond:
-        """Returns the conditions of a unit of one clip."""
+    def intra_cond(self) -> Cond:
+        """Returns the conditions of an intra unit of one clip."""
+        qp = min(self.qp + self.intra_boost, NUM_QP - 1)
+        return Cond.of(qp, 0, self.skip_thresholds[0])
+
+    def inter_cond(self, level: int, *, refresh: bool = False) -> Cond:
+        """Returns the conditions of an inter unit of one clip."""
         skip = self.skip_thresholds[min(level, len(self.skip_thresholds) - 1)]
         return Cond.of(self.qp, level, skip, refresh)
 
@@ -101,12 +109,12 @@ def encode_sequence(
         planes = tuple(jnp.asarray(p)[None] for p in frame.planes.planes)
         if is_intra(number, settings.gop):
             since_intra = 0
-            cond = settings.cond(0)
+            cond = settings.intra_cond()
             last = jit_encode_intra(pair, size, bundle.params, planes, cond)
         else:
             since_intra += 1
             refresh = is_refresh(since_intra, settings.refresh_period)
-            cond = settings.cond(level_of(since_intra), refresh=refresh)
+            cond = settings.inter_cond(level_of(since_intra), refresh=refresh)
             last = jit_encode_inter(
                 pair, size, bundle.params, last.state, last.x, planes, cond
             )

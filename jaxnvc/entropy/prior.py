@@ -36,11 +36,13 @@ class Prior(struct.PyTreeNode):
       skip: int32 [], symbols whose index is below it are zero and not coded.
       rdo_weight: squared error of one symbol step in bits (encoder only); the
         quantiser trades it against the code length. 0 rounds to nearest.
+      straight: passes gradients straight through zero symbols as well.
     """
 
     index: jax.Array
     skip: jax.Array
     rdo_weight: float = struct.field(pytree_node=False, default=0.0)
+    straight: bool = struct.field(pytree_node=False, default=False)
 
     def active(self) -> jax.Array:
         """Returns which symbols are coded, bool."""
@@ -62,13 +64,16 @@ class Prior(struct.PyTreeNode):
           residual: (y - mu) / step, float32, shape of `index`.
 
         Returns:
-          float32 whole numbers; the gradient is that of `residual`.
+          float32 whole numbers. A symbol that is not zero has the gradient of
+          `residual`; one that is zero stays zero under small changes, so it has
+          none, and the decoded value then follows its mean.
         """
         near = lax.stop_gradient(round_ste(residual))
         if self.rdo_weight:
             near = self._cheaper(lax.stop_gradient(residual), near)
         near = jnp.clip(jnp.where(self.active(), near, 0.0), -32767, 32767)
-        return residual + lax.stop_gradient(near - residual)
+        moving = residual if self.straight else jnp.where(near != 0, residual, 0.0)
+        return near + moving - lax.stop_gradient(moving)
 
     def _cheaper(self, residual: jax.Array, near: jax.Array) -> jax.Array:
         lower = near - jnp.sign(near)

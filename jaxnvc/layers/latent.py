@@ -243,7 +243,7 @@ class HyperPrior(nn.Module):
     def setup(self):
         self.enter = nn.Dense(self.width)
         self.down = [nn.Dense(self.width) for _ in range(2)]
-        init = nn.initializers.variance_scaling(0.1, "fan_in", "normal")
+        init = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
         self.leave = nn.Dense(self.channels, kernel_init=init)
         start = np.full((9, self.channels), 14.0, np.float32)
         self.base = IntegerTable(self.channels, self.levels, start)
@@ -261,7 +261,9 @@ class HyperPrior(nn.Module):
         """Returns the static distribution of z symbols of `shape`."""
         sums = self.base(cond.qp, cond.level)
         index = clip_ste(round_ste(sums * 2.0**-_INDEX_SHIFT), 0.0, NUM_SCALES - 1.0)
-        return Prior(index=jnp.broadcast_to(index, shape), skip=jnp.int32(0))
+        return Prior(
+            index=jnp.broadcast_to(index, shape), skip=jnp.int32(0), straight=True
+        )
 
 
 def _mean_pool2(x: jax.Array) -> jax.Array:

@@ -1,0 +1,11 @@
+"""How good and how small: PSNR, MS-SSIM and BD-rate.
+
+Each name here is a function, and hides the module of the same name; constants and
+the parts on arrays are imported as `from jaxnvc.metrics.psnr import ...`.
+"""
+
+from jaxnvc.metrics.bd_rate import BdRate, bd_rate
+from jaxnvc.metrics.ms_ssim import ms_ssim
+from jaxnvc.metrics.psnr import psnr_yuv
+
+__all__ = ["BdRate", "bd_rate", "ms_ssim", "psnr_yuv"]
