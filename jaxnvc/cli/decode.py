@@ -152,7 +152,7 @@ class _Decoding:
             self.losses.frame(event.number)
             if event.number >= args.start:
                 self._put(event, info, meter.frames)
-                meter.update(event.packet.qp, _end_of(event.packet))
+                meter.update(event.packet.qp, meter.num_bytes + event.packet.num_bytes)
             if self._interrupts.requested or event.number + 1 == self._stop_frame:
                 return
         self.losses.end(self._stop_frame or header.frame_count)
@@ -217,10 +217,6 @@ class _StrictStop(Exception):
     def __init__(self, error: BitstreamError):
         super().__init__(str(error))
         self.error = error
-
-
-def _end_of(packet: Packet) -> int:
-    return packet.offset + packet.num_bytes
 
 
 def _output_info(info: VideoInfo, *, timed: bool) -> VideoInfo:

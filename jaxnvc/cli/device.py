@@ -13,7 +13,7 @@ from jaxnvc.cli.console import console
 _LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 _CACHE_HIT = "/jax/compilation_cache/cache_hits"
-_PATIENCE_S = 1.0
+_PATIENCE_S = 2.5
 _MIN_COMPILE_S = 0.5
 
 

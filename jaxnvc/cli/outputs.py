@@ -61,7 +61,8 @@ def _allow(path: str, overwrite: bool | None, *, asks: bool) -> None:
         return
     asks = asks and sys.stdin is not None and sys.stdin.isatty()
     if overwrite is None and asks:
-        print(f"File '{path}' already exists. Overwrite? [y/N] ", end="", flush=True)
+        question = f"File '{path}' already exists. Overwrite? [y/N] "
+        print(question, end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             return
         raise UsageError(f"{path} already exists and was not overwritten.")

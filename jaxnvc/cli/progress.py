@@ -107,10 +107,10 @@ class Progress:
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds to go; None if unknown."""
-        if not self.fps or self._total is None:
+        """Seconds to go; None if unknown, or if nothing is left."""
+        if not self.fps or self._total is None or self.frames >= self._total:
             return None
-        return max(self._total - self.frames, 0) / self.fps
+        return (self._total - self.frames) / self.fps
 
     def _show(self, *, done: bool) -> None:
         if self._style is Style.JSON:

@@ -1,13 +1,12 @@
 """Measures a model against x264 and JPEG on a folder of clips.
 
-    python scripts/rd_table.py --model eem-lite --clips DIR --frames 32 --out rd.json
+    python -m jaxnvc.evaluation.rd_table --model eem-lite --clips DIR --frames 32 --out rd.json
         [--qps 0 16 32 48 63] [--plot rd.png]
 
 Writes every point as JSON, after each clip, and prints Markdown tables: BD-rate of the
 model against each anchor per clip and on average, and average RD points. `--model
 none` measures the anchors alone. Anchors: x264 `medium` and `veryfast`, zerolatency,
-one keyframe, no B frames; FFmpeg's JPEG, every frame by itself. Run it where `jaxnvc`
-is importable: installed, or with PYTHONPATH=. in the repository.
+one keyframe, no B frames; FFmpeg's JPEG, every frame by itself.
 """
 
 import argparse
