@@ -118,7 +118,11 @@ class StreamReader:
         return self._walk(self.header_bytes, Context())
 
     def packets_from(self, frame: int) -> Iterator[Packet]:
-        """Yields the packets from the last intra packet at or before `frame` on.
+        """Yields the packets of `events_from`, without the damage."""
+        return (item for item in self.events_from(frame) if isinstance(item, Packet))
+
+    def events_from(self, frame: int) -> Iterator[Packet | Damage]:
+        """Yields packets and damage from the last intra packet at or before `frame`.
 
         Args:
           frame: number of a frame; beyond the last one, the last intra packet is taken.
@@ -135,8 +139,7 @@ class StreamReader:
         if not entries:
             return iter(())
         entry = entries[max(place - 1, 0)]
-        walk = self._walk(entry.offset, Context(next_frame=entry.first_frame))
-        return (item for item in walk if isinstance(item, Packet))
+        return self._walk(entry.offset, Context(next_frame=entry.first_frame))
 
     def index(self) -> tuple[IndexEntry, ...]:
         """Returns where decoding can start, from the index or by reading all packets.

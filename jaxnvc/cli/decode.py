@@ -108,7 +108,7 @@ class _Decoding:
         device.prepare(args.cache_dir)
         codec, info = load_codec(header, args.model)
         size = f"{info.width}x{info.height}"
-        with device.CompileWatch(size) as watch:
+        with device.CompileWatch(size, quiet=args.quiet) as watch:
             total = header.frame_count - args.start if header.frame_count else None
             if args.frames is not None:
                 total = args.frames if total is None else min(total, args.frames)
@@ -155,7 +155,8 @@ class _Decoding:
                 meter.update(event.packet.qp, meter.num_bytes + event.packet.num_bytes)
             if self._interrupts.requested or event.number + 1 == self._stop_frame:
                 return
-        self.losses.end(self._stop_frame or header.frame_count)
+        ends = [n for n in (self._stop_frame, header.frame_count) if n]
+        self.losses.end(min(ends) if header.frame_count else 0)
 
     def _opening(self, events, info: VideoInfo):
         """Passes events on, and makes the outputs when the first packet is there.

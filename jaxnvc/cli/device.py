@@ -65,12 +65,13 @@ class CompileWatch:
       count: programs compiled or fetched from the cache so far.
     """
 
-    def __init__(self, what: str):
+    def __init__(self, what: str, *, quiet: bool = False):
         """Args:
         what: the picture size, for the message.
+        quiet: says nothing.
         """
         self.count = 0
-        self._what, self._timer, self._has_said = what, None, False
+        self._what, self._timer, self._has_said = what, None, quiet
 
     def __enter__(self) -> "CompileWatch":
         from jax import monitoring

@@ -126,7 +126,8 @@ def _encode(args, source: FrameSource, interrupts: Interrupts) -> None:
         )
     codec = jaxnvc.load(args.model) if args.model else jaxnvc.load()
     bits = f" at {info.bit_depth} bits" if info.bit_depth != 8 else ""
-    with device.CompileWatch(f"{info.width}x{info.height}{bits}") as watch:
+    what = f"{info.width}x{info.height}{bits}"
+    with device.CompileWatch(what, quiet=args.quiet) as watch:
         frames: Iterable[VideoFrame] = source
         qp = DEFAULT_QP if args.qp is None else args.qp
         if args.target_psnr or args.bitrate or args.target_size:
@@ -158,7 +159,7 @@ def _search(args, codec, frames, source: FrameSource, interrupts: Interrupts) ->
             size = int(args.bitrate * duration_s(frames, source.info) / 8)
         qp = search.within_size(size)
     if not args.quiet:
-        console.say(f"target met with qp {qp}" if qp else "using qp 0")
+        console.say(f"encoding with qp {qp}")
     return qp
 
 

@@ -264,8 +264,8 @@ class Stream:
         """
         with open(self._path, "rb") as file:
             reader = StreamReader(file)
-            packets = reader.packets_from(start)
-            for event in decode_events(self.codec.bundle, self.header, packets):
+            events = reader.events_from(start)
+            for event in decode_events(self.codec.bundle, self.header, events):
                 if isinstance(event, Damage):
                     raise BitstreamError(event.reason, event.offset)
                 if stop is not None and event.number >= stop:

@@ -173,4 +173,6 @@ class Sequence:
 
 def _undecodable(packet: Packet, reason: str) -> Damage:
     number = packet.first_frame
-    return Damage(packet.offset, f"frame {number}: {reason}", number)
+    return Damage(
+        offset=packet.offset, reason=f"frame {number}: {reason}", first_lost=number
+    )

@@ -34,14 +34,15 @@ class Prior(struct.PyTreeNode):
     Attributes:
       index: float32 whole numbers 0..63 [B, ...]; differentiable in training.
       skip: int32 [], symbols whose index is below it are zero and not coded.
-      rdo_weight: squared error of one symbol step in bits (encoder only); the
-        quantiser trades it against the code length. 0 rounds to nearest.
+      rdo_weight: cost in bits of a squared error of one step, broadcastable to
+        `index`; the encoder trades it against the code length. None rounds to
+        nearest.
       straight: passes gradients straight through zero symbols as well.
     """
 
     index: jax.Array
     skip: jax.Array
-    rdo_weight: float = struct.field(pytree_node=False, default=0.0)
+    rdo_weight: jax.Array | None = None
     straight: bool = struct.field(pytree_node=False, default=False)
 
     def active(self) -> jax.Array:
@@ -69,18 +70,20 @@ class Prior(struct.PyTreeNode):
           none, and the decoded value then follows its mean.
         """
         near = lax.stop_gradient(round_ste(residual))
-        if self.rdo_weight:
+        if self.rdo_weight is not None:
             near = self._cheaper(lax.stop_gradient(residual), near)
         near = jnp.clip(jnp.where(self.active(), near, 0.0), -32767, 32767)
         moving = residual if self.straight else jnp.where(near != 0, residual, 0.0)
-        return near + moving - lax.stop_gradient(moving)
+        # The difference is exactly zero, so that symbols stay whole.
+        return near + (moving - lax.stop_gradient(moving))
 
     def _cheaper(self, residual: jax.Array, near: jax.Array) -> jax.Array:
         lower = near - jnp.sign(near)
         sigma = sigma_of(lax.stop_gradient(self.index))
+        weight = lax.stop_gradient(self.rdo_weight)
 
         def cost(symbols):
-            error = self.rdo_weight * (residual - symbols) ** 2
+            error = weight * (residual - symbols) ** 2
             return error + gaussian_bits(symbols, sigma)
 
         return jnp.where(cost(lower) < cost(near), lower, near)

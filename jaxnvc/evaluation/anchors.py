@@ -89,12 +89,7 @@ def encode_x264(
     packets, encode_seconds = _encode(
         "libx264", options, _pictures(frames, pixel_format, width, height)
     )
-    num_keyframes = sum(is_key for _, is_key in packets)
-    if num_keyframes != 1:
-        raise VerificationError(
-            f"x264 made {num_keyframes} keyframes where 1 was asked for: its rate is "
-            "not comparable, so check this build of PyAV"
-        )
+    _check_one_keyframe(packets)
     data = [packet for packet, _ in packets]
     version, reported = _x264_note(data[0])
     data[0] = _USER_DATA.sub(b"", data[0])
@@ -108,6 +103,15 @@ def encode_x264(
         encode_seconds=encode_seconds,
         decode_seconds=decode_seconds,
     )
+
+
+def _check_one_keyframe(packets) -> None:
+    num_keyframes = sum(is_key for _, is_key in packets)
+    if num_keyframes != 1:
+        raise VerificationError(
+            f"x264 made {num_keyframes} keyframes where 1 was asked for: its rate is "
+            "not comparable, so check this build of PyAV"
+        )
 
 
 def encode_mjpeg(frames: Sequence[Yuv420], qscale: int) -> AnchorResult:

@@ -1,6 +1,6 @@
 """Measures a model against x264 and JPEG on a folder of clips.
 
-    python -m jaxnvc.evaluation.rd_table --model eem-lite --clips DIR --frames 32 --out rd.json
+    python -m jaxnvc.evaluation.rd_table --model eem-lite --clips DIR --out rd.json
         [--qps 0 16 32 48 63] [--plot rd.png]
 
 Writes every point as JSON, after each clip, and prints Markdown tables: BD-rate of the

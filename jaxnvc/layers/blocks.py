@@ -107,18 +107,27 @@ class QpCurve(nn.Module):
     def __call__(self, qp: jax.Array, level: jax.Array) -> jax.Array:
         """Returns factors [B, 1, 1, features] for qp int32 [B], level int32 []."""
 
-        def start(_, shape):
-            return (
-                jnp.zeros(shape) if self.initial is None else jnp.asarray(self.initial)
-            )
+        start, start_level = self._initial()
+        anchors = self.param("anchors", lambda _: start)
+        offset = self.param("levels", lambda _: start_level)
+        return _curve(anchors, offset, qp, level)
 
-        def start_level(_, shape):
-            offsets = self.level_initial or (0.0,) * self.levels
-            return jnp.broadcast_to(jnp.asarray(offsets)[:, None], shape)
+    def initial_factor(self, qp: jax.Array, level: jax.Array) -> jax.Array:
+        """Returns what the factors were before any training."""
+        return _curve(*self._initial(), qp, level)
 
-        anchors = self.param("anchors", start, (9, self.features))
-        offset = self.param("levels", start_level, (self.levels, self.features))
-        low = qp >> 3
-        weight = ((qp & 7) / 8)[:, None]
-        rows = anchors[low] * (1 - weight) + anchors[low + 1] * weight
-        return jnp.exp(rows + offset[level])[:, None, None, :]
+    def _initial(self) -> tuple[jax.Array, jax.Array]:
+        start = jnp.zeros((9, self.features))
+        if self.initial is not None:
+            start = start + self.initial
+        offsets = jnp.asarray(self.level_initial or (0.0,) * self.levels)
+        level_start = jnp.broadcast_to(offsets[:, None], (self.levels, self.features))
+        # A copy in memory: donated parameters must not share a buffer.
+        return start, level_start + 0.0
+
+
+def _curve(anchors, offset, qp, level) -> jax.Array:
+    low = qp >> 3
+    weight = ((qp & 7) / 8)[:, None]
+    rows = anchors[low] * (1 - weight) + anchors[low + 1] * weight
+    return jnp.exp(rows + offset[level])[:, None, None, :]

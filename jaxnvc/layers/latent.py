@@ -158,7 +158,6 @@ class LatentCoder(nn.Module):
       scale_width: hidden channels of the integer network.
       levels: quality levels.
       initial_index: scale indices [9, C] before training.
-      rdo_weight: see `Prior`.
       arithmetic: route of the integer products.
     """
 
@@ -167,7 +166,6 @@ class LatentCoder(nn.Module):
     scale_width: int
     levels: int
     initial_index: np.ndarray
-    rdo_weight: float = 0.0
     arithmetic: Arithmetic = Arithmetic.FLOAT32
 
     def setup(self):
@@ -189,10 +187,23 @@ class LatentCoder(nn.Module):
         """See `ScaleNet.trunk`."""
         return self.scale.trunk(known, cond)
 
-    def prior(self, coded: Coded, trunk: jax.Array, cond: Cond, stage: int) -> Prior:
-        """Returns the distribution of a stage's symbols [B, h, w, C/4]."""
+    def prior(
+        self, coded: Coded, trunk: jax.Array, cond: Cond, stage: int, rdo_weight=None
+    ) -> Prior:
+        """Returns the distribution of a stage's symbols [B, h, w, C/4].
+
+        Args:
+          coded: the latent so far.
+          trunk: whole-number features.
+          cond: conditions.
+          stage: 0..3.
+          rdo_weight: of `Prior`, broadcastable to the latent, or None.
+        """
         index = self.scale.index(trunk, coded.symbols, cond, stage)
-        return Prior(index=index, skip=cond.skip, rdo_weight=self.rdo_weight)
+        if rdo_weight is not None:
+            weight = jnp.broadcast_to(rdo_weight, coded.y_hat.shape)
+            rdo_weight = take_quarter(weight, stage)
+        return Prior(index=index, skip=cond.skip, rdo_weight=rdo_weight)
 
     def predict(self, coded: Coded, mu, step, features, stage: int) -> Coded:
         """Sets the mean of a stage.
@@ -212,8 +223,13 @@ class LatentCoder(nn.Module):
         return coded.replace(mu=mu + correction * step)
 
     def residual(self, coded: Coded, y: jax.Array, step, stage: int) -> jax.Array:
-        """Returns the stage's (y - mu) / step [B, h, w, C/4] (encoder)."""
-        return take_quarter((y - coded.mu) / step, stage)
+        """Returns the stage's (y - mu) / step [B, h, w, C/4] (encoder).
+
+        The step gets no gradient here: where the quantiser picks the cheapest
+        symbol, the cost is at its minimum over symbols, so its derivative in the
+        step is that with the symbols held fixed.
+        """
+        return take_quarter((y - coded.mu) / jax.lax.stop_gradient(step), stage)
 
     def absorb(self, coded: Coded, symbols, index, step, stage: int) -> Coded:
         """Adds a stage's symbols [B, h, w, C/4] to the latent."""

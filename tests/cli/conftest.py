@@ -77,6 +77,15 @@ def command(*args):
     return [sys.executable, "-m", "jaxnvc", *map(str, args)]
 
 
+def prepared(statement, arguments):
+    """The command in a process that first runs a Python statement.
+
+    Instead of `preexec_fn`, which runs in a fork of a process with JAX's threads.
+    """
+    program = f"import os, sys\n{statement}\nos.execv(sys.argv[1], sys.argv[1:])"
+    return [sys.executable, "-c", program, *arguments]
+
+
 def environment(**changes):
     return os.environ | {"PYTHONPATH": str(ROOT)} | changes
 
@@ -85,15 +94,15 @@ def environment(**changes):
 def shell():
     """Runs a command in a process of its own."""
 
-    def run(*args, input=b"", env=None, **options):
+    def run(*args, input=b"", env=None, before=None):
+        arguments = command(*args)
         done = subprocess.run(
-            command(*args),
+            prepared(before, arguments) if before else arguments,
             input=input,
             capture_output=True,
             env=environment(**(env or {})),
             timeout=300,
             check=False,
-            **options,
         )
         return Result(done.returncode, done.stdout, done.stderr.decode())
 

@@ -3,12 +3,13 @@
 import dataclasses
 import pathlib
 
+import numpy as np
 import pytest
 
-from jaxnvc.bitstream import PacketKind, StreamReader, StreamWriter
-from jaxnvc.cli.decode import run  # noqa: F401, the folder imports as a package
-from jaxnvc.coding.decoder import decode_events
-from tests.cli.conftest import leftovers, read_video
+from jaxnvc.bitstream import StreamReader, StreamWriter
+from jaxnvc.errors import BitstreamError
+from jaxnvc.video import Yuv420
+from tests.cli.conftest import HEIGHT, WIDTH, leftovers, read_video
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,7 @@ def test_cuts_keep_the_frames_before_them(cli, data, packets, recon, model, tmp_
     for cut, expected in cuts.items():
         result, out = decode(cli, data[:cut], tmp_path, "-y", *model)
         assert (result.code, shown(out, recon)) == (4, expected), cut
-        assert result.err.startswith(f"jaxnvc: warning: byte {cut - cut}"[:22])
+        assert result.err.startswith("jaxnvc: warning: byte ")
 
 
 def test_a_stream_cut_in_its_first_packet_makes_no_file(
@@ -126,39 +127,24 @@ def test_a_stream_cut_in_its_first_packet_makes_no_file(
         assert leftovers(tmp_path) == []
 
 
-def small_stream(data, packets):
-    """The two cheapest neighbours of the stream as one of their own."""
-    import io
+def test_every_cut_and_every_flipped_byte_is_noticed(tiny):
+    grey = np.full((HEIGHT, WIDTH), 90, np.uint8)
+    picture = Yuv420(grey, grey[::2, ::2].copy(), grey[::2, ::2].copy())
+    whole = tiny.encode([picture] * 2, qp=0)
+    shown = tiny.decode(whole).frames
+    header_bytes = StreamReader(whole).header_bytes
 
-    reader, out = StreamReader(data), io.BytesIO()
-    with StreamWriter(out, reader.header) as writer:
-        for packet in packets[:2]:
-            writer.write(dataclasses.replace(packet, first_frame=None))
-    return out.getvalue()
+    def check(bad, place):
+        if place < header_bytes:
+            with pytest.raises(BitstreamError):
+                StreamReader(bad)
+            return
+        video = tiny.decode(bad)
+        assert video.damages, place
+        for number, frame in zip(video.numbers, video.frames, strict=True):
+            assert frame.same_pixels(shown[number]), place
 
-
-def test_every_cut_and_every_flipped_byte_is_noticed(tiny, data, packets, recon):
-    whole = small_stream(data, packets)
-    assert packets[0].kind == PacketKind.INTRA
-    header_bytes = packets[0].offset
-
-    def outcome(bad):
-        reader = StreamReader(bad)
-        events = list(decode_events(tiny.bundle, reader.header, reader.events()))
-        frames = [event for event in events if hasattr(event, "planes")]
-        return frames, reader.damages
-
-    frames, damages = outcome(whole)
-    assert (len(frames), damages) == (2, [])
-    # Packets are long runs of bytes that behave alike: the ends, and every 16th.
-    places = sorted(
-        {*range(header_bytes, len(whole), 16)}
-        | {*range(header_bytes, header_bytes + 12)}
-        | {*range(len(whole) - 24, len(whole))}
-    )
-    for place in places:
-        for bad in (whole[:place], flipped(whole, place)):
-            frames, damages = outcome(bad)
-            assert damages, place
-            for frame in frames:
-                assert frame.planes.same_pixels(recon[frame.number]), place
+    assert len(shown) == 2
+    for place in range(len(whole)):
+        check(whole[:place], place)
+        check(flipped(whole, place), place)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-import resource
+import subprocess
 import sys
 import time
 import wave
@@ -10,7 +10,14 @@ import wave
 import pytest
 
 from jaxnvc.bitstream import StreamReader, describe
-from tests.cli.conftest import command, is_one_line, leftovers, moving, write_video
+from tests.cli.conftest import (
+    command,
+    environment,
+    is_one_line,
+    leftovers,
+    moving,
+    write_video,
+)
 
 
 @pytest.fixture(scope="module")
@@ -148,15 +155,11 @@ def test_memory_that_runs_out_exits_with_6(cli, stream, monkeypatch):
 
 def test_a_failed_verification_exits_with_7(shell, data, model, tmp_path):
     bad = tmp_path / "bad.nvc"
-    # The first packet goes, so nothing is compiled for what is left.
-    bad.write_bytes(data[: len(describe_header(data)) + 30])
+    # Cut in the first packet, so that there is nothing to compile for.
+    bad.write_bytes(data[: StreamReader(data).header_bytes + 30])
     result = shell("verify", bad, *model)
     assert result.code == 7
     assert "damaged in 1 place" in result.err
-
-
-def describe_header(data):
-    return StreamReader(data).header.pack()
 
 
 def test_a_bug_exits_with_1_and_one_sentence(shell, tmp_path, stream):
@@ -166,11 +169,7 @@ def test_a_bug_exits_with_1_and_one_sentence(shell, tmp_path, stream):
         "from jaxnvc.cli.main import main\n"
         f"sys.exit(main(['info', {stream!r}]))\n"
     )
-    import subprocess
-
     for variable, marks in (("0", 0), ("1", 1)):
-        from tests.cli.conftest import environment
-
         done = subprocess.run(
             [sys.executable, "-c", program],
             capture_output=True,
@@ -185,11 +184,9 @@ def test_a_bug_exits_with_1_and_one_sentence(shell, tmp_path, stream):
 
 
 def test_a_full_disk_leaves_no_file(shell, cli, clip, stream, model, tmp_path):
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-
+    limit = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (2000, 2000))"
     out = tmp_path / "o.nvc"
-    result = shell("encode", clip, out, *model, "--quiet", preexec_fn=limit)
+    result = shell("encode", clip, out, *model, "--quiet", before=limit)
     assert result.code == 3
     assert "cannot be written" in result.err
     assert list(tmp_path.iterdir()) == []
@@ -229,10 +226,6 @@ def test_help_says_what_higher_qp_means(cli):
 
 
 def test_info_help_and_version_do_not_import_jax(stream):
-    import subprocess
-
-    from tests.cli.conftest import environment
-
     program = (
         "import sys\nfrom jaxnvc.cli.main import main\n"
         f"for args in (['info', {stream!r}], ['info', {stream!r}, '--json'], "

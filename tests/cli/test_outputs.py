@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from jaxnvc.cli.outputs import settle
+from jaxnvc.cli.outputs import StreamFile, settle
 from jaxnvc.errors import UsageError
+from tests.cli.conftest import leftovers
 
 
 @pytest.fixture
@@ -77,3 +78,27 @@ def test_a_terminal_is_asked(kept, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
     with pytest.raises(UsageError, match="-y"):
         settle(["-"], [kept], None)
+
+
+@pytest.mark.parametrize(("mode", "seeks"), [("w", True), ("a", False)])
+def test_a_redirected_stream_is_corrected_only_where_that_is_possible(
+    tmp_path, monkeypatch, mode, seeks
+):
+    with open(tmp_path / "out", mode) as redirected:
+        monkeypatch.setattr(sys, "stdout", redirected)
+        with StreamFile("-") as out:
+            assert bool(getattr(out.file, "seekable", lambda: False)()) == seeks
+            out.file.write(b"bytes")
+    assert (tmp_path / "out").read_bytes() == b"bytes"
+
+
+def test_a_stream_file_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "o.nvc"
+    with StreamFile(str(path)) as out:
+        out.file.write(b"whole")
+        assert not path.exists()
+    assert path.read_bytes() == b"whole"
+    with pytest.raises(ZeroDivisionError), StreamFile(str(path)) as out:
+        out.file.write(bytes(1 // 0))
+    assert path.read_bytes() == b"whole"
+    assert leftovers(tmp_path) == []

@@ -2,8 +2,11 @@
 
 import argparse
 import json
+import pathlib
+from dataclasses import replace
 from fractions import Fraction
 
+import jax
 import pytest
 
 from jaxnvc.cli import models, options
@@ -11,7 +14,7 @@ from jaxnvc.cli.device import cache_folder
 from jaxnvc.cli.progress import Progress, Style
 from jaxnvc.cli.rate import first_true
 from jaxnvc.cli.source import is_constant
-from tests.cli.conftest import INFO
+from tests.cli.conftest import INFO, moving, write_video
 
 
 def test_rates_and_sizes_are_read_as_people_write_them():
@@ -52,9 +55,13 @@ def test_nonsense_is_refused(parse, text):
 
 def test_bisection_finds_the_first_true_of_every_step():
     for step in range(65):
-        asked = []
-        found = first_true(lambda qp, step=step: asked.append(qp) or qp >= step)
-        assert found == step
+        asked: list[int] = []
+
+        def reached(qp, step=step, asked=asked):
+            asked.append(qp)
+            return qp >= step
+
+        assert first_true(reached) == step
         assert len(asked) <= 7
         assert len(set(asked)) == len(asked)
 
@@ -103,8 +110,6 @@ def test_progress_speaks_at_most_four_times_a_second(capsys):
 
 
 def test_a_grid_rounded_to_ticks_is_constant():
-    from dataclasses import replace
-
     rate = Fraction(30000, 1001)
     info = replace(INFO, frame_rate=rate, time_base=Fraction(1, 1000))
     rounded = [round(1000 * n / rate) for n in range(3000)]
@@ -132,9 +137,6 @@ def test_a_cache_that_cannot_be_written_only_warns(cli, clip, stream, model):
 
 @pytest.fixture(scope="module")
 def short(folder, clip):
-    from jaxnvc.cli.main import main  # noqa: F401
-    from tests.cli.conftest import moving, write_video
-
     return write_video(folder / "short.y4m", moving(3))
 
 
@@ -162,10 +164,6 @@ def test_a_target_psnr_is_reached(cli, short, model, tmp_path):
 
 
 def test_models_tell_what_the_bundle_holds(cli, tiny, tiny_bundle_path, monkeypatch):
-    import pathlib
-
-    import jax
-
     path = pathlib.Path(tiny_bundle_path)
     monkeypatch.setattr("jaxnvc.models.bundle.released", lambda: {"tiny": path})
     (card,) = json.loads(cli("models", "--json").out)

@@ -32,7 +32,7 @@ def _walk(coder, y, mu, features, known, cond):
         coded = coder.predict(coded, mu, step, features, stage)
         prior = coder.prior(coded, trunk, cond, stage)
         seen.append((prior.index, take_quarter(coded.mu, stage)))
-        symbols = jnp.round(coder.residual(coded, y, step, stage))
+        symbols = prior.quantise(coder.residual(coded, y, step, stage))
         coded = coder.absorb(coded, symbols, prior.index, step, stage)
     return seen, coded
 
@@ -120,6 +120,12 @@ def test_scale_indices_ignore_everything_but_whole_numbers(params):
     first, other = program(inputs["mu"]), program(inputs["mu"] + 1e3)
     assert jnp.unique(first).size > 10
     np.testing.assert_array_equal(first, other)
+
+
+def test_coded_symbols_are_whole_to_the_last_bit(run):
+    """The coder takes them as integers: 2.9999998 would be sent as 2."""
+    _, coded = run(INPUTS["y"])
+    np.testing.assert_array_equal(coded.symbols, np.rint(coded.symbols))
 
 
 def test_the_decoded_latent_lies_within_half_a_step_of_the_source(run):

@@ -19,7 +19,8 @@ class AvsEemConfig:
       mean_width: hidden channels of the residual's mean networks.
       scale_width: hidden channels of the integer networks.
       hyper_channels: channels of the hyper latent.
-      rdo_weight: see `jaxnvc.entropy.prior.Prior`.
+      rdo_weight: cost in bits of a squared error of one initial step, lam times
+        the square of that step; see `jaxnvc.entropy.prior.Prior`.
     """
 
     width: int = 96
@@ -31,7 +32,7 @@ class AvsEemConfig:
     mean_width: int = 64
     scale_width: int = 48
     hyper_channels: int = 16
-    rdo_weight: float = 6.0
+    rdo_weight: float = 7.5
 
     def __post_init__(self):
         check_sizes(self)

@@ -80,7 +80,6 @@ class AvsEem(nn.Module):
             c.scale_width,
             levels,
             mv.initial_motion_index(),
-            0.0,
             self.arithmetic,
         )
         self.context = BlockStack(c.width, c.context_depth)
@@ -102,7 +101,6 @@ class AvsEem(nn.Module):
             c.scale_width,
             levels,
             initial_index(_residual_deviation()),
-            c.rdo_weight,
             self.arithmetic,
         )
         self.decoder = BlockStack(c.width, c.decoder_depth)
@@ -182,7 +180,9 @@ class AvsEem(nn.Module):
         coded = self.latent.predict(
             work.coded, work.mu, work.step, work.context, quarter
         )
-        prior = self.latent.prior(coded, work.trunk, cond, quarter)
+        initial = self.step.initial_factor(cond.qp, cond.level)
+        weight = self.config.rdo_weight * (work.step / initial) ** 2
+        prior = self.latent.prior(coded, work.trunk, cond, quarter, weight)
         return prior, work.replace(coded=coded)
 
     def residual(

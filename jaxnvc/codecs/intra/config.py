@@ -16,7 +16,8 @@ class IntraConfig:
       mean_width: hidden channels of the mean networks.
       scale_width: hidden channels of the integer networks.
       hyper_channels: channels of the hyper latent.
-      rdo_weight: see `jaxnvc.entropy.prior.Prior`.
+      rdo_weight: cost in bits of a squared error of one initial step, lam times
+        the square of that step; see `jaxnvc.entropy.prior.Prior`.
     """
 
     width: int = 96
@@ -25,7 +26,7 @@ class IntraConfig:
     mean_width: int = 96
     scale_width: int = 48
     hyper_channels: int = 16
-    rdo_weight: float = 6.0
+    rdo_weight: float = 13.5
 
     def __post_init__(self):
         check_sizes(self)

@@ -93,7 +93,6 @@ class Intra(nn.Module):
             c.scale_width,
             1,
             initial_index(_natural_deviation()),
-            c.rdo_weight,
             self.arithmetic,
         )
         self.decoder = BlockStack(c.width, c.decoder_depth)
@@ -131,7 +130,9 @@ class Intra(nn.Module):
             return self.hyper.prior(shape, cond), work
         mu = jnp.zeros_like(work.coded.y_hat)
         coded = self.latent.predict(work.coded, mu, work.step, work.features, stage - 1)
-        prior = self.latent.prior(coded, work.trunk, cond, stage - 1)
+        initial = self.step.initial_factor(cond.qp, cond.level)
+        weight = self.config.rdo_weight * (work.step / initial) ** 2
+        prior = self.latent.prior(coded, work.trunk, cond, stage - 1, weight)
         return prior, work.replace(coded=coded)
 
     def residual(

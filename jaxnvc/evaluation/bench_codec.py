@@ -1,0 +1,141 @@
+"""Speed of a model: frames per second with real bytes, compile time apart.
+
+    python -m jaxnvc.evaluation.bench_codec --model eem-lite --size 416x240
+
+Frames come from a clip, mirrored and cropped to the size asked for.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+
+import jax
+import numpy as np
+
+import jaxnvc
+from jaxnvc.coding.codec import Codec
+from jaxnvc.errors import JaxnvcError, UsageError
+from jaxnvc.video import VideoFrame, Yuv420, open_video
+
+
+def resized(planes: Yuv420, width: int, height: int) -> Yuv420:
+    """Returns planes cropped, or mirrored and cropped, to a size."""
+
+    def fit(plane, rows, columns):
+        pad = [
+            (0, max(0, rows - plane.shape[0])),
+            (0, max(0, columns - plane.shape[1])),
+        ]
+        return np.pad(plane, pad, mode="symmetric")[:rows, :columns]
+
+    half = (height + 1) // 2, (width + 1) // 2
+    return Yuv420(
+        fit(planes.y, height, width), fit(planes.u, *half), fit(planes.v, *half)
+    )
+
+
+def _gaps(iterator) -> list[float]:
+    """Returns the seconds until each item."""
+    times, last = [], time.perf_counter()
+    for _ in iterator:
+        now = time.perf_counter()
+        times.append(now - last)
+        last = now
+    return times
+
+
+def _speed(gaps: list[float]) -> dict[str, float]:
+    """Summarises inter frames in the steady state."""
+    steady = sorted(gaps[3:])
+    return {
+        "fps": 1 / statistics.mean(steady),
+        "p50_ms": 1e3 * statistics.median(steady),
+        "p95_ms": 1e3 * steady[int(0.95 * (len(steady) - 1))],
+    }
+
+
+def bench_codec(codec: Codec, frames: list[Yuv420], qp: int = 24) -> dict:
+    """Measures encoding and decoding of frames of one size.
+
+    Args:
+      codec: a loaded model.
+      frames: at least 8.
+      qp: quality.
+
+    Returns:
+      Sizes, seconds to the second inter frame (tracing and compiling, or loading
+      from the compilation cache), and speed in the steady state.
+
+    Raises:
+      UsageError: fewer than 8 frames.
+    """
+    if len(frames) < 8:
+        raise UsageError(f"{len(frames)} frames are too few to time, give 8 or more.")
+    settings = codec.settings(qp=qp)
+    report = {"width": frames[0].width, "height": frames[0].height, "qp": qp}
+    started = time.perf_counter()
+    list(codec.encode_iter(map(VideoFrame, frames[:3]), settings))
+    report["encode_first_use_s"] = time.perf_counter() - started
+    gaps = _gaps(codec.encode_iter(map(VideoFrame, frames), settings))
+    report["encode"] = _speed(gaps)
+    stream = codec.encode(frames, qp=qp)
+    report["bpp"] = 8 * len(stream) / (frames[0].y.size * len(frames))
+    started = time.perf_counter()
+    codec.decode(stream)
+    report["decode_first_use_s"] = time.perf_counter() - started
+    report["decode"] = _speed(_decode_gaps(codec, stream))
+    return report
+
+
+def _decode_gaps(codec: Codec, stream: bytes) -> list[float]:
+    from jaxnvc.bitstream import StreamReader
+    from jaxnvc.coding.decoder import decode_events
+
+    reader = StreamReader(stream)
+    return _gaps(decode_events(codec.bundle, reader.header, reader.events()))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m jaxnvc.evaluation.bench_codec", description=__doc__
+    )
+    parser.add_argument("--model", default="eem-lite")
+    parser.add_argument("--clip", default="examples/cars.mkv")
+    parser.add_argument("--size", action="append", help="WxH; may be repeated")
+    parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--qp", type=int, default=24)
+    parser.add_argument("--cache", help="folder of compiled programs to reuse")
+    args = parser.parse_args(argv)
+    if args.cache:
+        jax.config.update("jax_compilation_cache_dir", args.cache)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    try:
+        codec = jaxnvc.load(args.model)
+        with open_video(args.clip, frames=args.frames) as reader:
+            frames = [frame.planes for frame in reader]
+        sizes = [tuple(map(int, s.split("x"))) for s in args.size or ["416x240"]]
+        runs = [
+            bench_codec(codec, [resized(f, *size) for f in frames], args.qp)
+            for size in sizes
+        ]
+    except JaxnvcError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return error.exit_code
+    report = {
+        "model": codec.bundle.name,
+        "model_id": codec.bundle.model_id.hex(),
+        "jax": jax.__version__,
+        "device": jax.devices()[0].device_kind,
+        "processor": platform.processor() or platform.machine(),
+        "runs": runs,
+    }
+    print(json.dumps(report, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""A run learns, resumes exactly, and exports a model that codes video."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import jaxnvc
+from jaxnvc.errors import InputError, UsageError
+from jaxnvc.video import VideoInfo, create_video
+from train import losses
+from train.config import Stage, TrainConfig, with_settings
+from train.data.batches import Windows
+from train.data.clips import VIDEO_SUFFIXES, load_folder
+from train.export import export
+from train.loop import run
+
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def config(cars, tmp_path_factory) -> TrainConfig:
+    """A few steps of the smallest model on the example clip."""
+    from jaxnvc.video import VideoFrame
+
+    folder = tmp_path_factory.mktemp("clips")
+    info = VideoInfo(width=cars[0].width, height=cars[0].height)
+    with create_video(str(folder / "cars.y4m"), info) as writer:
+        for number, planes in enumerate(cars[:8]):
+            writer.write(VideoFrame(planes, number))
+    stage = Stage(
+        name="smoke",
+        steps=STEPS,
+        frames=3,
+        batch=2,
+        crop=64,
+        learning_rate=2e-3,
+        final_learning_rate=1e-3,
+    )
+    return TrainConfig(
+        name="smoke",
+        intra="intra/tiny",
+        inter="avs_eem/tiny",
+        stages=(stage,),
+        clips=str(folder),
+        save_every=2,
+        log_every=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(config, tmp_path_factory):
+    """The run in one go: its folder and last state."""
+    folder = tmp_path_factory.mktemp("run")
+    return folder, run(config, str(folder))
+
+
+def test_training_lowers_the_cost_it_descends(uninterrupted):
+    folder, _ = uninterrupted
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
+    assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
+    assert lines[-1]["log_j_intra"] < lines[0]["log_j_intra"]
+
+
+def test_a_stopped_run_resumes_to_the_same_weights(config, uninterrupted, tmp_path):
+    # A time limit of zero stops after each step, with a checkpoint.
+    for _ in range(STEPS):
+        state = run(config, str(tmp_path), until_s=0.0)
+    assert int(state.step) == STEPS
+    for ours, theirs in zip(
+        jax.tree.leaves(state.params),
+        jax.tree.leaves(uninterrupted[1].params),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_an_exported_run_encodes_and_decodes(config, uninterrupted, tmp_path, cars):
+    path = str(tmp_path / "smoke.nvcm")
+    export(config, uninterrupted[1], path)
+    codec = jaxnvc.load(path)
+    video = codec.decode(codec.encode([f for f in cars[:2]], qp=40))
+    assert not video.damages
+    error = video.frames[1].y.astype(float) - cars[1].y
+    assert 10 * np.log10(255**2 / np.mean(error**2)) > 28
+
+
+def test_batches_depend_on_seed_and_step_alone(config):
+    windows = Windows(config)
+    stage = config.stages[0]
+    np.testing.assert_array_equal(windows.batch(3, stage), windows.batch(3, stage))
+    assert not np.array_equal(windows.batch(3, stage), windows.batch(4, stage))
+    other = Windows(dataclasses.replace(config, seed=1))
+    assert not np.array_equal(windows.batch(3, stage), other.batch(3, stage))
+
+
+def test_a_broken_clip_is_reported_and_the_rest_is_used(config, tmp_path, capsys):
+    import shutil
+
+    shutil.copytree(config.clips, tmp_path / "clips")
+    (tmp_path / "clips" / "broken.mp4").write_bytes(b"not a video")
+    clips = load_folder(str(tmp_path / "clips"), VIDEO_SUFFIXES)
+    assert [clip.name for clip in clips] == ["cars.y4m"]
+    assert "broken.mp4" in capsys.readouterr().err
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no readable"):
+        load_folder(str(tmp_path), VIDEO_SUFFIXES)
+
+
+def test_settings_are_typed_by_their_field(config):
+    changed = with_settings(config, ["seed=7", "clip_norm=0.5"])
+    assert changed.seed == 7
+    assert changed.clip_norm == 0.5
+    with pytest.raises(UsageError, match="not a int"):
+        with_settings(config, ["seed=x"])
+    with pytest.raises(UsageError, match="FIELD=VALUE"):
+        with_settings(config, ["speed=1"])
+
+
+def test_lam_is_log_spaced_over_the_quality_levels():
+    ratios = np.diff(np.log(losses.lam_table()))
+    np.testing.assert_allclose(ratios, ratios[0], rtol=1e-3)
+    assert ratios[0] > 0
