@@ -37,14 +37,8 @@ def open_stream(path: str) -> Iterator[BinaryIO]:
 def packets_and_damage(reader: StreamReader, start: int) -> Iterator[Packet | Damage]:
     """Yields what is needed to decode from frame `start` on; seeks if it can."""
     if start == 0 or not reader.seekable:
-        yield from reader.events()
-        return
-    num_seen = 0
-    for packet in reader.packets_from(start):
-        yield from reader.damages[num_seen:]
-        num_seen = len(reader.damages)
-        yield packet
-    yield from reader.damages[num_seen:]
+        return reader.events()
+    return reader.events_from(start)
 
 
 def load_codec(header: StreamHeader, model: str | None):

@@ -106,7 +106,6 @@ class QpCurve(nn.Module):
     @nn.compact
     def __call__(self, qp: jax.Array, level: jax.Array) -> jax.Array:
         """Returns factors [B, 1, 1, features] for qp int32 [B], level int32 []."""
-
         start, start_level = self._initial()
         anchors = self.param("anchors", lambda _: start)
         offset = self.param("levels", lambda _: start_level)
