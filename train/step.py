@@ -1,6 +1,7 @@
 """One optimiser step over windows of frames, pure and jittable."""
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +10,9 @@ import optax
 from flax import struct
 
 from jaxnvc.codecs.avs_eem.model import LEVEL_WEIGHTS
-from jaxnvc.codecs.intra.model import IntraState
 from jaxnvc.codecs.protocol import NUM_QP, Cond, UnitCodec
 from jaxnvc.coding.gop import level_of
-from jaxnvc.coding.unit import estimate_unit
+from jaxnvc.coding.unit import Estimate, estimate_unit
 from train.config import TrainConfig
 from train.losses import distortion, lam_table, psnr_db, relative_cost
 
@@ -81,6 +81,56 @@ def _label(path, _) -> str:
     return "table" if name in ("integer_bias", "integer_level_bias") else "weight"
 
 
+class Costs(NamedTuple):
+    """What frames cost, each [..., B].
+
+    Attributes:
+      cost: J, bits per luma pixel plus weighted distortion.
+      bpp: bits per luma pixel of each stage, [..., B, stages].
+      mse: distortion on samples in [0, 1].
+    """
+
+    cost: jax.Array
+    bpp: jax.Array
+    mse: jax.Array
+
+
+def _costs(unit: Estimate, x: jax.Array, lam: jax.Array) -> Costs:
+    mse = distortion(unit.x_hat, x)
+    bpp = unit.bits / (4 * x.shape[1] * x.shape[2])
+    return Costs(bpp.sum(-1) + lam * mse, bpp, mse)
+
+
+def _intra_costs(model: UnitCodec, params, x, cond: Cond, weight: float):
+    """Codes the first frame; returns its costs and the reference it leaves."""
+    codec = model.bind({"params": params})
+    state = codec.reset(x, cond)
+    unit = estimate_unit(model, params, state, codec.analyse(x, x, cond), cond)
+    lam = jnp.asarray(lam_table())[cond.qp] * weight
+    return _costs(unit, x, lam), unit.x_hat
+
+
+def _inter_costs(model: UnitCodec, params, frames, reference, cond: Cond, phase):
+    """Codes frames 1.. after a reference; returns costs with leading axis T - 1."""
+    codec = model.bind({"params": params})
+    lam = jnp.asarray(lam_table())[cond.qp]
+    weights = jnp.asarray(LEVEL_WEIGHTS)
+    sources = jax.vmap(lambda x, before: codec.analyse(x, before, cond))(
+        frames[1:], frames[:-1]
+    )
+
+    def body(state, inputs):
+        x, source, position = inputs
+        level = level_of(position)
+        unit = estimate_unit(model, params, state, source, cond.replace(level=level))
+        return unit.state, _costs(unit, x, lam * weights[level])
+
+    positions = phase + 1 + jnp.arange(frames.shape[0] - 1)
+    inputs = (frames[1:], sources, positions)
+    state = codec.reset(reference, cond)
+    return jax.lax.scan(jax.checkpoint(body), state, inputs)[1]
+
+
 def window_loss(models: Models, params, clip, qp, boost, phase, intra_weight: float):
     """Returns the loss of a window and its metrics.
 
@@ -94,60 +144,35 @@ def window_loss(models: Models, params, clip, qp, boost, phase, intra_weight: fl
       intra_weight: distortion weight of frame 0.
     """
     frames = jnp.moveaxis(clip, 1, 0)
-    lam = jnp.asarray(lam_table())[qp]
-    pixels = 4 * frames.shape[2] * frames.shape[3]
-    first = frames[0]
     cond = Cond(qp, jnp.int32(0), jnp.int32(0), jnp.bool_(False))
-    intra_qp = jnp.minimum(qp + boost, NUM_QP - 1)
-    intra_cond = cond.replace(qp=intra_qp)
-    intra_lam = jnp.asarray(lam_table())[intra_qp] * intra_weight
-    codec = models.intra.bind({"params": params["intra"]})
-    intra = estimate_unit(
+    intra, reference = _intra_costs(
         models.intra,
         params["intra"],
-        IntraState(x_hat=first),
-        codec.analyse(first, first, intra_cond),
-        intra_cond,
+        frames[0],
+        cond.replace(qp=jnp.minimum(qp + boost, NUM_QP - 1)),
+        intra_weight,
     )
-    intra_bpp = intra.bits.sum(-1) / pixels
-    intra_mse = distortion(intra.x_hat, first)
-    intra_j = intra_bpp + intra_lam * intra_mse
-    weights = jnp.asarray(LEVEL_WEIGHTS)
-
-    codec = models.inter.bind({"params": params["inter"]})
-    sources = jax.vmap(lambda x, before: codec.analyse(x, before, cond))(
-        frames[1:], frames[:-1]
+    inter = _inter_costs(
+        models.inter,
+        params["inter"],
+        frames,
+        jax.lax.stop_gradient(reference),
+        cond,
+        phase,
     )
-
-    def body(state, inputs):
-        x, source, position = inputs
-        level = level_of(position)
-        unit = estimate_unit(
-            models.inter, params["inter"], state, source, cond.replace(level=level)
-        )
-        mse = distortion(unit.x_hat, x)
-        bits = unit.bits / pixels
-        cost = bits.sum(-1) + lam * weights[level] * mse
-        return unit.state, (cost, bits, mse)
-
-    state = codec.reset(jax.lax.stop_gradient(intra.x_hat), cond)
-    positions = phase + 1 + jnp.arange(frames.shape[0] - 1)
-    _, (cost, bits, mse) = jax.lax.scan(
-        jax.checkpoint(body), state, (frames[1:], sources, positions)
-    )
-    inter_cost = relative_cost(cost.mean(0))
+    window = inter.cost.mean(0)
     metrics = {
-        "bpp_intra": intra_bpp.mean(),
-        "psnr_intra": psnr_db(intra_mse).mean(),
-        "bpp_inter": bits.sum(-1).mean(),
-        "bpp_motion": bits[..., :4].sum(-1).mean(),
-        "bpp_hyper": bits[..., 4].mean(),
-        "psnr_inter": psnr_db(mse).mean(),
+        "bpp_intra": intra.bpp.sum(-1).mean(),
+        "psnr_intra": psnr_db(intra.mse).mean(),
+        "bpp_inter": inter.bpp.sum(-1).mean(),
+        "bpp_motion": inter.bpp[..., :4].sum(-1).mean(),
+        "bpp_hyper": inter.bpp[..., 4].mean(),
+        "psnr_inter": psnr_db(inter.mse).mean(),
         # log J is what relative_cost descends.
-        "log_j_intra": jnp.log(intra_j).mean(),
-        "log_j_inter": jnp.log(cost.mean(0)).mean(),
+        "log_j_intra": jnp.log(intra.cost).mean(),
+        "log_j_inter": jnp.log(window).mean(),
     }
-    return relative_cost(intra_j).mean() + inter_cost.mean(), metrics
+    return (relative_cost(intra.cost) + relative_cost(window)).mean(), metrics
 
 
 def train_step(

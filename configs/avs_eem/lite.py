@@ -21,7 +21,7 @@ def get_config() -> TrainConfig:
         stages=(
             Stage(
                 name="short",
-                steps=2600,
+                steps=1900,
                 frames=4,
                 batch=4,
                 crop=128,
@@ -30,7 +30,7 @@ def get_config() -> TrainConfig:
             ),
             Stage(
                 name="long",
-                steps=1600,
+                steps=1100,
                 frames=7,
                 batch=2,
                 crop=128,

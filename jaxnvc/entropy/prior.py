@@ -5,12 +5,13 @@ import jax.numpy as jnp
 from flax import struct
 from jax import lax
 
-from jaxnvc.entropy.tables import NUM_SCALES
+from jaxnvc.entropy.tables import NUM_SCALES, gaussian_table
 from jaxnvc.ops.rounding import round_ste
 
 LEAST_SIGMA = 0.11
 _OCTAVES = 8.0
 _LEAST_PROBABILITY = 2.0**-24
+_ESCAPE_BITS = 30.0
 
 
 def sigma_of(index: jax.Array) -> jax.Array:
@@ -26,6 +27,19 @@ def gaussian_bits(symbols: jax.Array, sigma: jax.Array) -> jax.Array:
     lower = lax.erfc((magnitude + 0.5) / root)
     mass = 0.5 * (upper - lower)
     return -jnp.log2(jnp.maximum(mass, _LEAST_PROBABILITY))
+
+
+def code_bits(symbols: jax.Array, index: jax.Array) -> jax.Array:
+    """Returns what the coder charges for whole symbols, in bits.
+
+    The Gaussian's code length, and where the table lists no such magnitude, the
+    escape slot's and a raw word.
+    """
+    table = gaussian_table()
+    first_escaped = jnp.asarray(table.escape, jnp.float32)[index.astype(jnp.int32)]
+    bits = gaussian_bits(symbols, sigma_of(index))
+    escaped = jnp.abs(symbols) >= first_escaped
+    return jnp.where(escaped, jnp.maximum(bits, _ESCAPE_BITS), bits)
 
 
 class Prior(struct.PyTreeNode):
@@ -55,8 +69,7 @@ class Prior(struct.PyTreeNode):
 
     def bits(self, symbols: jax.Array) -> jax.Array:
         """Returns the code length of each symbol in bits, 0 where skipped."""
-        bits = gaussian_bits(symbols, sigma_of(self.index))
-        return jnp.where(self.active(), bits, 0.0)
+        return jnp.where(self.active(), code_bits(symbols, self.index), 0.0)
 
     def quantise(self, residual: jax.Array) -> jax.Array:
         """Rounds to symbols, towards zero where that saves more than it costs.
@@ -79,11 +92,11 @@ class Prior(struct.PyTreeNode):
 
     def _cheaper(self, residual: jax.Array, near: jax.Array) -> jax.Array:
         lower = near - jnp.sign(near)
-        sigma = sigma_of(lax.stop_gradient(self.index))
+        index = lax.stop_gradient(self.index)
         weight = lax.stop_gradient(self.rdo_weight)
 
         def cost(symbols):
             error = weight * (residual - symbols) ** 2
-            return error + gaussian_bits(symbols, sigma)
+            return error + code_bits(symbols, index)
 
         return jnp.where(cost(lower) < cost(near), lower, near)

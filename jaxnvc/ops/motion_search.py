@@ -85,9 +85,10 @@ def _coarse(x, reference, smoothness) -> jax.Array:
     )
     cost = _box(jnp.abs(x[..., None] - shifted), 3)
     offsets = _offsets(reach)
-    # Shifts are 8 luma samples each here; a mild pull to zero breaks ties.
-    length = 8 * jnp.abs(offsets).sum(-1)
-    cost = cost + smoothness[:, None, None, None] * length
+    # A mild pull to zero breaks ties; it does not grow with the vector, or global
+    # motion would lose against standing still.
+    moved = jnp.minimum(jnp.abs(offsets).sum(-1), 1)
+    cost = cost + smoothness[:, None, None, None] * moved
     return _choose(cost, jnp.broadcast_to(offsets, (*cost.shape, 2)))
 
 
@@ -162,8 +163,7 @@ def _refine(x, reference, flow, cell: int, smoothness) -> jax.Array:
         -1,
     )
     vectors = flow[..., None, :] + _offsets(1)
-    scale = CELL // cell
-    cost = cost + _distance(vectors, _smooth_median(flow), smoothness * scale)
+    cost = cost + _distance(vectors, _smooth_median(flow), smoothness)
     return _choose(cost, vectors)
 
 

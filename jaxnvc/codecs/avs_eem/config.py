@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from jaxnvc.codecs.intra.config import check_sizes
+from jaxnvc.codecs.sizes import check_sizes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from jaxnvc.errors import UsageError
+from jaxnvc.codecs.sizes import check_sizes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,25 +30,3 @@ class IntraConfig:
 
     def __post_init__(self):
         check_sizes(self)
-
-
-def check_sizes(config) -> None:
-    """Checks that widths are even and positive and depths not negative.
-
-    Raises:
-      UsageError: naming the field, its value and the rule.
-    """
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if field.name.endswith("_depth") and value < 0:
-            rule = "a depth is 0 or more"
-        elif field.name.endswith(("width", "channels")) and (value < 2 or value % 2):
-            rule = "a width is an even number of at least 2"
-        elif field.name.startswith("rdo") and value < 0:
-            rule = "a weight is 0 or more"
-        else:
-            continue
-        raise UsageError(
-            f"{type(config).__name__}.{field.name} is {value}, but {rule}; "
-            "choose another value."
-        )
