@@ -21,7 +21,7 @@ def get_config() -> TrainConfig:
         stages=(
             Stage(
                 name="short",
-                steps=1900,
+                steps=2000,
                 frames=4,
                 batch=4,
                 crop=128,
@@ -30,7 +30,7 @@ def get_config() -> TrainConfig:
             ),
             Stage(
                 name="long",
-                steps=1100,
+                steps=1000,
                 frames=7,
                 batch=2,
                 crop=128,
