@@ -15,6 +15,7 @@ from train.loop import build_models
 from train.step import TrainState, initial_state
 
 SKIP_THRESHOLDS = (4, 4, 4)
+INTRA_BOOST = 12
 
 
 def export(config: TrainConfig, state: TrainState, path: str) -> bytes:
@@ -48,6 +49,7 @@ def export_params(
         "portable": True,
         "skip_thresholds": list(SKIP_THRESHOLDS),
         "refresh_period": 0,
+        "intra_boost": INTRA_BOOST,
         "steps": steps,
         **units,
     }

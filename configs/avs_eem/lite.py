@@ -30,7 +30,7 @@ def get_config() -> TrainConfig:
             ),
             Stage(
                 name="long",
-                steps=1000,
+                steps=450,
                 frames=7,
                 batch=2,
                 crop=128,
