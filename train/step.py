@@ -191,7 +191,8 @@ def train_step(
     averaged = jax.tree.map(
         lambda old, new: old * decay + new * (1 - decay), state.averaged, params
     )
-    metrics["grad_norm"] = optax.global_norm(grads)
+    squares = (jnp.vdot(g, g) for g in jax.tree.leaves(grads))
+    metrics["grad_norm"] = jnp.sqrt(sum(squares))
     state = TrainState(state.step + 1, params, averaged, opt_state)
     return state, metrics
 

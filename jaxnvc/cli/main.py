@@ -72,7 +72,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _show_warning(message, *_, **__) -> None:
-    console.warn(str(message))
+    # Another process may be writing the same cache entry; JAX then compiles, and
+    # there is nothing for the user to do about it.
+    if "persistent compilation cache entry" not in str(message):
+        console.warn(str(message))
 
 
 def _explain(error: BaseException) -> int:
