@@ -14,7 +14,7 @@ from jaxnvc.codecs import registry
 from train import checkpoint
 from train.config import TrainConfig
 from train.data.batches import Windows, prefetched
-from train.step import Models, TrainState, initial_state, qp_sample, train_step
+from train.step import Models, initial_state, qp_sample, train_step
 
 
 def build_models(config: TrainConfig) -> Models:
@@ -103,8 +103,3 @@ class Log:
         )
         self._pending, self._frames = [], 0
         self._since = time.monotonic()
-
-
-def final_params(state: TrainState) -> dict:
-    """Returns the averaged parameters, the ones to release."""
-    return state.averaged

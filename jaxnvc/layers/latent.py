@@ -31,6 +31,7 @@ from jaxnvc.entropy.tables import NUM_SCALES
 from jaxnvc.layers.blocks import Depthwise, gated, zero_dense
 from jaxnvc.layers.quarters import put_quarter, stage_mask, take_quarter
 from jaxnvc.ops.rounding import clip_ste, round_ste
+from jaxnvc.ops.spatial import mean_pool
 
 _INDEX_SHIFT = 9
 
@@ -270,7 +271,7 @@ class HyperPrior(nn.Module):
         x = jnp.concatenate([bounded, jnp.log1p(jnp.abs(residual))], -1)
         x = gated(self.enter(x))
         for dense in self.down:
-            x = gated(dense(_mean_pool2(x)))
+            x = gated(dense(mean_pool(x, 2)))
         return self.leave(x)
 
     def prior(self, shape: tuple[int, ...], cond: Cond) -> Prior:
@@ -280,12 +281,6 @@ class HyperPrior(nn.Module):
         return Prior(
             index=jnp.broadcast_to(index, shape), skip=jnp.int32(0), straight=True
         )
-
-
-def _mean_pool2(x: jax.Array) -> jax.Array:
-    batch, height, width, channels = x.shape
-    cells = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
-    return cells.mean((2, 4))
 
 
 def whole_hyper(z_hat: jax.Array) -> jax.Array:
