@@ -56,6 +56,7 @@ class TrainConfig:
       stills: folder of images for synthetic motion, or None.
       still_share: share of windows made from stills.
       seed: of data and initialisation.
+      warmup_steps: over which the learning rate rises to its first value.
       clip_norm: bound of the gradient's global norm.
       ema: decay of the averaged weights.
       most_boost: the intra frame's qp is raised by 0 to this, at random.
@@ -72,6 +73,7 @@ class TrainConfig:
     stills: str | None = None
     still_share: float = 0.25
     seed: int = 0
+    warmup_steps: int = 0
     clip_norm: float = 1.0
     ema: float = 0.998
     most_boost: int = 16

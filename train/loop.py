@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnvc.codecs import registry
+from jaxnvc.errors import UsageError
 from train import checkpoint
 from train.config import TrainConfig
 from train.data.batches import Windows, prefetched
@@ -24,13 +25,41 @@ def build_models(config: TrainConfig) -> Models:
     )
 
 
+def graft(params: dict, init: dict) -> dict:
+    """Replaces parameters by those of the same name and shape in another model.
+
+    Where the model has grown, the new parts keep their first values; they are made
+    such that a new block is nearly the identity.
+
+    Raises:
+      UsageError: nothing fits.
+    """
+    known = dict(jax.tree_util.tree_leaves_with_path(init))
+
+    def chosen(path, value):
+        other = known.get(path)
+        return value if other is None or other.shape != value.shape else other
+
+    grafted = jax.tree_util.tree_map_with_path(chosen, params)
+    pairs = zip(jax.tree.leaves(grafted), jax.tree.leaves(params), strict=True)
+    fitting = sum(new is not old for new, old in pairs)
+    if not fitting:
+        raise UsageError(
+            "the bundle to start from shares no parameter with the configured model; "
+            "give one of the same family."
+        )
+    print(f"start: {fitting} of {len(jax.tree.leaves(params))} arrays", file=sys.stderr)
+    return grafted
+
+
 def run(config: TrainConfig, folder: str, *, init=None, until_s: float | None = None):
     """Trains until the curriculum ends, resuming from the folder's checkpoint.
 
     Args:
       config: the run.
       folder: where checkpoints and `metrics.jsonl` go.
-      init: parameters {"intra", "inter"} to start from when there is no checkpoint.
+      init: parameters {"intra", "inter"} to start from when there is no checkpoint,
+        as far as they fit.
       until_s: stops, with a checkpoint, after this many seconds.
 
     Returns:
@@ -39,8 +68,9 @@ def run(config: TrainConfig, folder: str, *, init=None, until_s: float | None = 
     models = build_models(config)
     state = initial_state(models, config)
     if init is not None:
-        averaged = jax.tree.map(jnp.copy, init)
-        state = state.replace(params=init, averaged=averaged)
+        params = graft(state.params, init)
+        averaged = jax.tree.map(jnp.copy, params)
+        state = state.replace(params=params, averaged=averaged)
     manager = checkpoint.manager(folder, config.save_every)
     state = checkpoint.restore(manager, state)
     step_fn = jax.jit(functools.partial(train_step, models, config), donate_argnums=0)

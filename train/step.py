@@ -9,7 +9,6 @@ import numpy as np
 import optax
 from flax import struct
 
-from jaxnvc.codecs.avs_eem.model import LEVEL_WEIGHTS
 from jaxnvc.codecs.protocol import NUM_QP, Cond, UnitCodec
 from jaxnvc.coding.gop import level_of
 from jaxnvc.coding.unit import Estimate, estimate_unit
@@ -46,7 +45,7 @@ class Models:
 
 
 def schedule(config: TrainConfig) -> optax.Schedule:
-    """Joins the cosine of each stage."""
+    """Joins the cosine of each stage, after a linear rise at the very start."""
     parts, bounds, total = [], [], 0
     for stage in config.stages:
         ratio = stage.final_learning_rate / stage.learning_rate
@@ -55,7 +54,9 @@ def schedule(config: TrainConfig) -> optax.Schedule:
         )
         total += stage.steps
         bounds.append(total)
-    return optax.join_schedules(parts, bounds[:-1])
+    joined = optax.join_schedules(parts, bounds[:-1])
+    rise = max(config.warmup_steps, 1)
+    return lambda step: joined(step) * jnp.minimum((step + 1) / rise, 1.0)
 
 
 def optimiser(config: TrainConfig) -> optax.GradientTransformation:
@@ -114,7 +115,7 @@ def _inter_costs(model: UnitCodec, params, frames, reference, cond: Cond, phase)
     """Codes frames 1.. after a reference; returns costs with leading axis T - 1."""
     codec = model.bind({"params": params})
     lam = jnp.asarray(lam_table())[cond.qp]
-    weights = jnp.asarray(LEVEL_WEIGHTS)
+    weights = jnp.asarray(model.level_weights)
     sources = jax.vmap(lambda x, before: codec.analyse(x, before, cond))(
         frames[1:], frames[:-1]
     )

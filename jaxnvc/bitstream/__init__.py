@@ -12,6 +12,7 @@ from jaxnvc.bitstream.header import (
     MINOR,
     ArithmeticProfile,
     StreamHeader,
+    sample_aspect_extension,
     unpack_header,
 )
 from jaxnvc.bitstream.info import describe, format_info
@@ -35,5 +36,6 @@ __all__ = [
     "crc32c",
     "describe",
     "format_info",
+    "sample_aspect_extension",
     "unpack_header",
 ]

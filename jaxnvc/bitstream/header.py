@@ -5,6 +5,7 @@
 
 import dataclasses
 import struct
+from fractions import Fraction
 
 from jaxnvc.bitstream.crc32c import crc32c
 from jaxnvc.bitstream.fields import FieldReader, pack_varint
@@ -13,11 +14,12 @@ from jaxnvc.errors import BitstreamError, UsageError
 
 MAGIC = b"\x89NVC"
 MAJOR = 1
-MINOR = 0
+MINOR = 1
 
 MODEL_ID_BYTES = 16
 MAX_FRAMES = 2**32 - 1
 MAX_FRAMES_PER_UNIT = 1024
+SAMPLE_ASPECT_TAG = 1  # Since 1.1.
 UNSPECIFIED = 2  # H.273: characteristics unknown or determined by the application.
 
 _FIXED = struct.Struct("<4sBBHI16s6B")
@@ -86,8 +88,9 @@ class StreamHeader:
       skip_thresholds: one skip threshold index in [0, 256) per quality level.
       refresh_period: inter units from one refresh to the next; 0 if never.
       profile: None for a portable model, else where the stream was made.
-      minor: minor version of the format it was written in.
-      extensions: (tag, bytes) fields of later minor versions, kept but not understood.
+      minor: least minor version of the format that has all its fields.
+      extensions: (tag, bytes) fields added since 1.0; those of later minor versions
+        are kept but not understood.
 
     Raises:
       UsageError: if a field is outside its range.
@@ -116,7 +119,7 @@ class StreamHeader:
     skip_thresholds: tuple[int, ...] = ()
     refresh_period: int = 0
     profile: ArithmeticProfile | None = None
-    minor: int = MINOR
+    minor: int = 0
     extensions: tuple[tuple[int, bytes], ...] = ()
 
     def __post_init__(self):
@@ -128,6 +131,19 @@ class StreamHeader:
     def portable(self) -> bool:
         """Whether every device decodes the same symbols from this stream."""
         return self.profile is None
+
+    @property
+    def sample_aspect(self) -> Fraction | None:
+        """Width / height of one sample; None if it is not said or not possible."""
+        value = dict(self.extensions).get(SAMPLE_ASPECT_TAG)
+        if value is None:
+            return None
+        reader = FieldReader(value)
+        try:
+            ratio = Fraction(reader.varint(), reader.varint())
+        except (BitstreamError, ZeroDivisionError):
+            return None
+        return ratio or None
 
     def pack(self) -> bytes:
         """Returns the header's bytes, CRC included.
@@ -157,6 +173,14 @@ class StreamHeader:
             *(flags, *(getattr(self, name) for name in _BYTE_FIELDS)),
         )
         return fixed + body + crc32c(fixed + body).to_bytes(_CRC_BYTES, "little")
+
+
+def sample_aspect_extension(aspect: Fraction | None) -> tuple[tuple[int, bytes], ...]:
+    """Returns the header extensions that carry a sample aspect ratio, if any."""
+    if aspect is None:
+        return ()
+    value = pack_varint(aspect.numerator) + pack_varint(aspect.denominator)
+    return ((SAMPLE_ASPECT_TAG, value),)
 
 
 def read_header_length(data: bytes) -> int:

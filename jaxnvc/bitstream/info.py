@@ -93,6 +93,8 @@ def _header_fields(header: StreamHeader) -> dict[str, Any]:
     """Returns the header's fields with bytes as hexadecimal strings."""
     fields = dataclasses.asdict(header)
     fields["portable"] = header.portable
+    aspect = header.sample_aspect
+    fields["sample_aspect"] = str(aspect) if aspect else None
     fields["model_id"] = header.model_id.hex()
     fields["skip_thresholds"] = list(header.skip_thresholds)
     fields["extensions"] = [[tag, value.hex()] for tag, value in header.extensions]
@@ -159,10 +161,12 @@ def format_info(info: dict[str, Any]) -> str:
 
 def _format_picture(header: dict[str, Any]) -> str:
     """Says what a frame looks like."""
+    aspect = header["sample_aspect"]
     return (
         f"{header['display_width']}x{header['display_height']} (coded "
         f"{header['coded_width']}x{header['coded_height']}), "
         f"{_CHROMA_NAMES[header['chroma_format']]}, {header['bit_depth']} bits"
+        + (f", sample aspect {aspect}" if aspect else "")
     )
 
 

@@ -35,8 +35,15 @@ def cache_folder(option: str | None) -> pathlib.Path | None:
     return base / "jaxnvc" / jaxnvc.__version__
 
 
-def prepare(option: str | None) -> None:
-    """Imports JAX and points its compilation cache to a folder that can be written."""
+def prepare(option: str | None, precision: str = "float32") -> None:
+    """Imports JAX and points its compilation cache to a folder that can be written.
+
+    Args:
+      option: value of `--cache-dir`, see `cache_folder`.
+      precision: of the products of float networks. Left to itself, an accelerator
+        takes its fastest, and a stream made there would drift elsewhere. Exact
+        integer networks are not affected, so symbols decode alike.
+    """
     # Log lines of the compiler's C++ side mean nothing to a user.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import jax
@@ -56,6 +63,7 @@ def prepare(option: str | None) -> None:
             folder = None
     jax.config.update("jax_compilation_cache_dir", str(folder) if folder else None)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _MIN_COMPILE_S)
+    jax.config.update("jax_default_matmul_precision", precision)
 
 
 class CompileWatch:

@@ -83,6 +83,13 @@ def add(commands) -> None:
     )
     put("--frames", type=options.count, metavar="N", help="encode at most N frames")
     put("--start", type=options.whole, default=0, metavar="S", help="skip S frames")
+    put(
+        "--precision",
+        choices=["float32", "bfloat16"],
+        default="float32",
+        help="of the networks' products on a GPU or TPU: bfloat16 is faster, and "
+        "decoded pixels drift a little from the encoder's (default: float32)",
+    )
     put("--recon", metavar="FILE", help="also write what a decoder will show")
     put("--stats", metavar="FILE.json|.csv", help="write bytes and PSNR per frame")
     put("--raw-size", type=options.dimensions, metavar="WxH", help="IN is raw 4:2:0")
@@ -116,14 +123,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _encode(args, source: FrameSource, interrupts: Interrupts) -> None:
     """Loads the model, settles the quality and writes the outputs."""
-    device.prepare(args.cache_dir)
+    device.prepare(args.cache_dir, args.precision)
     import jaxnvc
 
     info = source.info
-    if info.sample_aspect not in (None, 1):
-        console.warn(
-            f"the sample aspect ratio {info.sample_aspect} is not kept in a .nvc stream"
-        )
     codec = jaxnvc.load(args.model) if args.model else jaxnvc.load()
     bits = f" at {info.bit_depth} bits" if info.bit_depth != 8 else ""
     what = f"{info.width}x{info.height}{bits}"

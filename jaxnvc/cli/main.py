@@ -7,13 +7,22 @@ import traceback
 import warnings
 
 import jaxnvc
-from jaxnvc.cli import bench, decode, encode, info, models, outputs, verify
+from jaxnvc.cli import (
+    bench,
+    complexity,
+    decode,
+    encode,
+    info,
+    models,
+    outputs,
+    verify,
+)
 from jaxnvc.cli import interrupts as interrupting
 from jaxnvc.cli.console import console
 from jaxnvc.cli.device import is_device_error
 from jaxnvc.errors import DeviceError, InputError, JaxnvcError
 
-_COMMANDS = (encode, decode, info, verify, models, bench)
+_COMMANDS = (encode, decode, info, verify, models, complexity, bench)
 
 _EPILOG = """\
 exit codes:

@@ -15,9 +15,18 @@ from typing import Any, Protocol
 import jax
 
 from jaxnvc.entropy.cond import NUM_QP, Cond
-from jaxnvc.entropy.prior import Prior
+from jaxnvc.entropy.prior import Prior, Residual
 
-__all__ = ["NUM_QP", "Cond", "Source", "State", "UnitCodec", "Work"]
+__all__ = [
+    "NUM_QP",
+    "Cond",
+    "Prior",
+    "Residual",
+    "Source",
+    "State",
+    "UnitCodec",
+    "Work",
+]
 
 State = Any
 Work = Any
@@ -26,6 +35,8 @@ Source = Any
 
 class UnitCodec(Protocol):
     """The methods of a family (a Flax Linen module). All are pure.
+
+    `level_weights` are the weights of the distortion by quality level in training.
 
     Frames are packed tensors [B, H/2, W/2, 6] (`jaxnvc.ops.frame`), H and W
     multiples of `size_multiple`. Encoder and decoder call the same methods in the
@@ -36,6 +47,8 @@ class UnitCodec(Protocol):
     """
 
     num_stages: int
+    num_levels: int
+    level_weights: tuple[float, ...]
     size_multiple: int
     frames_per_unit: int
 
@@ -53,7 +66,7 @@ class UnitCodec(Protocol):
 
     def residual(
         self, work: Work, source: Source, cond: Cond, stage: int
-    ) -> tuple[jax.Array, Source]:
+    ) -> tuple[Residual, Source]:
         """Encoder: returns (y - mu) / step of a stage, shaped as its prior."""
 
     def absorb(

@@ -2,19 +2,36 @@
 
 import dataclasses
 
+from jaxnvc.codecs.avs_eem.base.config import EemBaseConfig
+from jaxnvc.codecs.avs_eem.base.model import AvsEemBase
 from jaxnvc.codecs.avs_eem.config import AvsEemConfig
 from jaxnvc.codecs.avs_eem.model import AvsEem
+from jaxnvc.codecs.intra.base.config import IntraBaseConfig
+from jaxnvc.codecs.intra.base.model import IntraBase
 from jaxnvc.codecs.intra.config import IntraConfig
 from jaxnvc.codecs.intra.model import Intra
 from jaxnvc.errors import ModelError
 
+# What a bundle calls its codec: module and configuration.
 FAMILIES = {
     "intra": (Intra, IntraConfig),
+    "intra_base": (IntraBase, IntraBaseConfig),
     "avs_eem": (AvsEem, AvsEemConfig),
+    "avs_eem_base": (AvsEemBase, EemBaseConfig),
+}
+
+_TINY_BASE = {
+    "width": 16,
+    "latent_channels": 16,
+    "bottleneck_channels": 16,
+    "inner_width": 16,
+    "entropy_width": 16,
+    "scale_width": 16,
+    "num_flows": 2,
 }
 
 PRESETS = {
-    "intra/lite": IntraConfig(),
+    "intra/lite": IntraConfig(encoder_depth=3, decoder_depth=6, mean_depth=1),
     "intra/tiny": IntraConfig(
         width=16,
         encoder_depth=1,
@@ -23,6 +40,9 @@ PRESETS = {
         scale_width=16,
         hyper_channels=4,
     ),
+    "intra/base": IntraBaseConfig(),
+    "intra/base-portable": IntraBaseConfig(portable=True),
+    "intra/base-tiny": IntraBaseConfig(width=16, scale_width=16),
     "avs_eem/lite": AvsEemConfig(),
     "avs_eem/tiny": AvsEemConfig(
         width=16,
@@ -35,7 +55,25 @@ PRESETS = {
         scale_width=16,
         hyper_channels=4,
     ),
+    "avs_eem/base": EemBaseConfig(),
+    "avs_eem/base-portable": EemBaseConfig(portable=True),
+    "avs_eem/base-tiny": EemBaseConfig(**_TINY_BASE),
+    "avs_eem/base-tiny-portable": EemBaseConfig(**_TINY_BASE, portable=True),
 }
+
+
+def family_of(preset: str) -> str:
+    """Returns what a bundle calls the codec of a preset.
+
+    Raises:
+      ModelError: the preset is unknown.
+    """
+    if preset not in PRESETS:
+        raise ModelError(
+            f"preset {preset!r} is not known; choose one of {', '.join(PRESETS)}."
+        )
+    kind = type(PRESETS[preset])
+    return next(name for name, (_, config) in FAMILIES.items() if config is kind)
 
 
 def build(preset: str, **overrides):
@@ -48,12 +86,9 @@ def build(preset: str, **overrides):
     Raises:
       ModelError: the preset is unknown.
     """
-    if preset not in PRESETS:
-        raise ModelError(
-            f"preset {preset!r} is not known; choose one of {', '.join(PRESETS)}."
-        )
+    family = family_of(preset)
     config = dataclasses.replace(PRESETS[preset], **overrides)
-    return from_config(preset.split("/")[0], dataclasses.asdict(config))
+    return from_config(family, dataclasses.asdict(config))
 
 
 def from_config(family: str, fields: dict):

@@ -9,7 +9,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from jaxnvc.bitstream import Damage, StreamHeader, StreamReader, StreamWriter
+from jaxnvc.bitstream import (
+    MINOR,
+    Damage,
+    StreamHeader,
+    StreamReader,
+    StreamWriter,
+    sample_aspect_extension,
+)
 from jaxnvc.coding.decoder import DecodedFrame, decode_events
 from jaxnvc.coding.encoder import EncodedFrame, EncodeSettings, encode_sequence
 from jaxnvc.coding.programs import Pair, coded_size
@@ -123,6 +130,8 @@ class Codec:
             frames_per_unit=self.bundle.inter.frames_per_unit,
             skip_thresholds=settings.skip_thresholds,
             refresh_period=settings.refresh_period,
+            minor=MINOR if info.sample_aspect else 0,
+            extensions=sample_aspect_extension(info.sample_aspect),
         )
 
     def encode(
@@ -211,7 +220,18 @@ def collect(header: StreamHeader, events, *, strict: bool = False) -> Video:
 
 
 def video_info(header: StreamHeader, num_frames: int | None = None) -> VideoInfo:
-    """Returns what a stream's header says of its video."""
+    """Returns what a stream's header says of its video.
+
+    Raises:
+      BitstreamError: no picture of ours has such a size or depth.
+    """
+    try:
+        return _video_info(header, num_frames)
+    except UsageError as error:
+        raise BitstreamError(f"the header is not usable: {error}") from error
+
+
+def _video_info(header: StreamHeader, num_frames: int | None) -> VideoInfo:
     rate = None
     if header.frame_rate_num:
         rate = Fraction(header.frame_rate_num, header.frame_rate_den)
@@ -228,6 +248,7 @@ def video_info(header: StreamHeader, num_frames: int | None = None) -> VideoInfo
         time_base=Fraction(header.time_base_num, header.time_base_den),
         frame_rate=rate,
         num_frames=num_frames or header.frame_count or None,
+        sample_aspect=header.sample_aspect,
     )
 
 

@@ -42,21 +42,31 @@ def code_bits(symbols: jax.Array, index: jax.Array) -> jax.Array:
     return jnp.where(escaped, jnp.maximum(bits, _ESCAPE_BITS), bits)
 
 
+class Residual(struct.PyTreeNode):
+    """What the encoder would like to send in a stage.
+
+    Attributes:
+      value: (y - mu) / step, float32 [B, ...].
+      rdo_weight: cost in bits of a squared error of one step, broadcastable to
+        `value`; the encoder trades it against the code length. None rounds to
+        nearest.
+    """
+
+    value: jax.Array
+    rdo_weight: jax.Array | None = None
+
+
 class Prior(struct.PyTreeNode):
     """Zero-mean Gaussian of each residual symbol, by scale index.
 
     Attributes:
       index: float32 whole numbers 0..63 [B, ...]; differentiable in training.
       skip: int32 [], symbols whose index is below it are zero and not coded.
-      rdo_weight: cost in bits of a squared error of one step, broadcastable to
-        `index`; the encoder trades it against the code length. None rounds to
-        nearest.
       straight: passes gradients straight through zero symbols as well.
     """
 
     index: jax.Array
     skip: jax.Array
-    rdo_weight: jax.Array | None = None
     straight: bool = struct.field(pytree_node=False, default=False)
 
     def active(self) -> jax.Array:
@@ -71,32 +81,37 @@ class Prior(struct.PyTreeNode):
         """Returns the code length of each symbol in bits, 0 where skipped."""
         return jnp.where(self.active(), code_bits(symbols, self.index), 0.0)
 
-    def quantise(self, residual: jax.Array) -> jax.Array:
+    def quantise(self, residual: Residual) -> jax.Array:
         """Rounds to symbols, towards zero where that saves more than it costs.
 
         Args:
-          residual: (y - mu) / step, float32, shape of `index`.
+          residual: its value has the shape of `index`.
 
         Returns:
           float32 whole numbers. A symbol that is not zero has the gradient of
-          `residual`; one that is zero stays zero under small changes, so it has
+          `residual.value`; one that is zero stays zero under small changes, so it has
           none, and the decoded value then follows its mean.
         """
-        near = lax.stop_gradient(round_ste(residual))
-        if self.rdo_weight is not None:
-            near = self._cheaper(lax.stop_gradient(residual), near)
+        value = residual.value
+        near = lax.stop_gradient(round_ste(value))
+        if residual.rdo_weight is not None:
+            near = self._cheapest(lax.stop_gradient(residual), near)
         near = jnp.clip(jnp.where(self.active(), near, 0.0), -32767, 32767)
-        moving = residual if self.straight else jnp.where(near != 0, residual, 0.0)
+        moving = value if self.straight else jnp.where(near != 0, value, 0.0)
         # The difference is exactly zero, so that symbols stay whole.
         return near + (moving - lax.stop_gradient(moving))
 
-    def _cheaper(self, residual: jax.Array, near: jax.Array) -> jax.Array:
-        lower = near - jnp.sign(near)
+    def _cheapest(self, residual: Residual, near: jax.Array) -> jax.Array:
+        """Chooses among the nearest symbol, the next one towards zero, and zero."""
         index = lax.stop_gradient(self.index)
-        weight = lax.stop_gradient(self.rdo_weight)
 
         def cost(symbols):
-            error = weight * (residual - symbols) ** 2
+            error = residual.rdo_weight * (residual.value - symbols) ** 2
             return error + code_bits(symbols, index)
 
-        return jnp.where(cost(lower) < cost(near), lower, near)
+        best, least = near, cost(near)
+        for other in (near - jnp.sign(near), jnp.zeros_like(near)):
+            other_cost = cost(other)
+            best = jnp.where(other_cost < least, other, best)
+            least = jnp.minimum(other_cost, least)
+        return best

@@ -7,6 +7,9 @@ import numpy as np
 
 from jaxnvc.ops.depthwise import depthwise
 
+# The closing layer of a residual branch: a new block is nearly the identity.
+SMALL_INIT = nn.initializers.variance_scaling(0.01, "fan_in", "normal")
+
 
 def gated(x: jax.Array) -> jax.Array:
     """Applies x * clip(x + 1/2, 0, 1).
@@ -51,13 +54,10 @@ class DepthConvBlock(nn.Module):
         half = width // 2
         inner = gated(nn.Dense(half, name="reduce")(x))
         inner = Depthwise(name="mix")(inner)
-        x = x + nn.Dense(width, name="expand", kernel_init=_small)(inner)
+        x = x + nn.Dense(width, name="expand", kernel_init=SMALL_INIT)(inner)
         inner = gated(nn.Dense(4 * half, name="widen")(x))
         inner = inner.reshape(*inner.shape[:-1], half, 4).sum(-1)
-        return x + nn.Dense(width, name="narrow", kernel_init=_small)(inner)
-
-
-_small = nn.initializers.variance_scaling(0.01, "fan_in", "normal")
+        return x + nn.Dense(width, name="narrow", kernel_init=SMALL_INIT)(inner)
 
 
 class BlockStack(nn.Module):

@@ -26,9 +26,9 @@ from jaxnvc.entropy.integer import (
     magnitude_code,
     requantise,
 )
-from jaxnvc.entropy.prior import Prior
+from jaxnvc.entropy.prior import Prior, Residual
 from jaxnvc.entropy.tables import NUM_SCALES
-from jaxnvc.layers.blocks import Depthwise, gated, zero_dense
+from jaxnvc.layers.blocks import DepthConvBlock, Depthwise, gated, zero_dense
 from jaxnvc.layers.quarters import put_quarter, stage_mask, take_quarter
 from jaxnvc.ops.rounding import clip_ste, round_ste
 from jaxnvc.ops.spatial import mean_pool
@@ -126,8 +126,7 @@ class ScaleNet(nn.Module):
         x = requantise(self.stage_mix[stage](x))
         sums = self.head[stage](x) + self.base(cond.qp, cond.level)
         sums = take_quarter(sums, stage)
-        whole = round_ste(sums * 2.0**-_INDEX_SHIFT)
-        return clip_ste(whole, 0.0, NUM_SCALES - 1.0)
+        return scale_index(sums * 2.0**-_INDEX_SHIFT)
 
 
 class MeanNet(nn.Module):
@@ -135,11 +134,13 @@ class MeanNet(nn.Module):
 
     Attributes:
       channels: latent channels.
-      width: hidden channels.
+      width: hidden channels, even.
+      depth: blocks that refine them.
     """
 
     channels: int
     width: int
+    depth: int = 0
 
     @nn.compact
     def __call__(self, deviation: jax.Array, features: jax.Array) -> jax.Array:
@@ -147,6 +148,8 @@ class MeanNet(nn.Module):
         x = jnp.concatenate([deviation, features], -1)
         x = gated(nn.Dense(self.width, name="enter")(x))
         x = x + Depthwise(3, name="mix")(x)
+        for i in range(self.depth):
+            x = DepthConvBlock(name=f"block{i}")(x)
         return zero_dense(self.channels, "leave")(x)
 
 
@@ -160,6 +163,7 @@ class LatentCoder(nn.Module):
       levels: quality levels.
       initial_index: scale indices [9, C] before training.
       arithmetic: route of the integer products.
+      mean_depth: blocks of the mean networks.
     """
 
     channels: int
@@ -168,6 +172,7 @@ class LatentCoder(nn.Module):
     levels: int
     initial_index: np.ndarray
     arithmetic: Arithmetic = Arithmetic.FLOAT32
+    mean_depth: int = 0
 
     def setup(self):
         self.scale = ScaleNet(
@@ -177,7 +182,9 @@ class LatentCoder(nn.Module):
             self.initial_index,
             self.arithmetic,
         )
-        self.mean = [MeanNet(self.channels, self.mean_width) for _ in range(4)]
+        self.mean = [
+            MeanNet(self.channels, self.mean_width, self.mean_depth) for _ in range(4)
+        ]
 
     def open(self, mu: jax.Array) -> Coded:
         """Starts a latent whose first estimate is `mu` [B, h, w, C]."""
@@ -188,9 +195,7 @@ class LatentCoder(nn.Module):
         """See `ScaleNet.trunk`."""
         return self.scale.trunk(known, cond)
 
-    def prior(
-        self, coded: Coded, trunk: jax.Array, cond: Cond, stage: int, rdo_weight=None
-    ) -> Prior:
+    def prior(self, coded: Coded, trunk: jax.Array, cond: Cond, stage: int) -> Prior:
         """Returns the distribution of a stage's symbols [B, h, w, C/4].
 
         Args:
@@ -198,13 +203,9 @@ class LatentCoder(nn.Module):
           trunk: whole-number features.
           cond: conditions.
           stage: 0..3.
-          rdo_weight: of `Prior`, broadcastable to the latent, or None.
         """
         index = self.scale.index(trunk, coded.symbols, cond, stage)
-        if rdo_weight is not None:
-            weight = jnp.broadcast_to(rdo_weight, coded.y_hat.shape)
-            rdo_weight = take_quarter(weight, stage)
-        return Prior(index=index, skip=cond.skip, rdo_weight=rdo_weight)
+        return Prior(index=index, skip=cond.skip)
 
     def predict(self, coded: Coded, mu, step, features, stage: int) -> Coded:
         """Sets the mean of a stage.
@@ -223,14 +224,25 @@ class LatentCoder(nn.Module):
         correction = self.mean[stage](deviation, features)
         return coded.replace(mu=mu + correction * step)
 
-    def residual(self, coded: Coded, y: jax.Array, step, stage: int) -> jax.Array:
+    def residual(
+        self, coded: Coded, y: jax.Array, step, rdo_weight, stage: int
+    ) -> Residual:
         """Returns the stage's (y - mu) / step [B, h, w, C/4] (encoder).
+
+        Args:
+          coded: the latent so far, its mean that of the stage.
+          y: the latent to code [B, h, w, C].
+          step: quantiser steps, broadcastable to it.
+          rdo_weight: of `Residual`, broadcastable to it.
+          stage: 0..3.
 
         The step gets no gradient here: where the quantiser picks the cheapest
         symbol, the cost is at its minimum over symbols, so its derivative in the
         step is that with the symbols held fixed.
         """
-        return take_quarter((y - coded.mu) / jax.lax.stop_gradient(step), stage)
+        value = (y - coded.mu) / jax.lax.stop_gradient(step)
+        weight = jnp.broadcast_to(rdo_weight, y.shape)
+        return Residual(take_quarter(value, stage), take_quarter(weight, stage))
 
     def absorb(self, coded: Coded, symbols, index, step, stage: int) -> Coded:
         """Adds a stage's symbols [B, h, w, C/4] to the latent."""
@@ -276,11 +288,18 @@ class HyperPrior(nn.Module):
 
     def prior(self, shape: tuple[int, ...], cond: Cond) -> Prior:
         """Returns the static distribution of z symbols of `shape`."""
-        sums = self.base(cond.qp, cond.level)
-        index = clip_ste(round_ste(sums * 2.0**-_INDEX_SHIFT), 0.0, NUM_SCALES - 1.0)
-        return Prior(
-            index=jnp.broadcast_to(index, shape), skip=jnp.int32(0), straight=True
-        )
+        return static_prior(self.base(cond.qp, cond.level), shape)
+
+
+def scale_index(value: jax.Array) -> jax.Array:
+    """Rounds to scale indices, float32 whole numbers 0..63."""
+    return clip_ste(round_ste(value), 0.0, NUM_SCALES - 1.0)
+
+
+def static_prior(sums: jax.Array, shape: tuple[int, ...]) -> Prior:
+    """Returns the distribution of a hyper latent from an `IntegerTable`'s sums."""
+    index = jnp.broadcast_to(scale_index(sums * 2.0**-_INDEX_SHIFT), shape)
+    return Prior(index=index, skip=jnp.int32(0), straight=True)
 
 
 def whole_hyper(z_hat: jax.Array) -> jax.Array:

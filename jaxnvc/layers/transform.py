@@ -55,6 +55,12 @@ def luma_step(qp: np.ndarray) -> np.ndarray:
     return 96.0 * 2.0 ** (-np.log2(24.0) * np.asarray(qp) / 63)
 
 
+def log_fineness() -> np.ndarray:
+    """Returns log factors [9 anchors, 1] by which a latent grows with qp, 0 at 32."""
+    steps = luma_step(np.arange(9) * 8)
+    return np.log(luma_step(np.array(32)) / steps)[:, None].astype(np.float32)
+
+
 def initial_log_step() -> np.ndarray:
     """Returns log quantiser steps [9 anchors, 96] of samples in [0, 1].
 

@@ -1,6 +1,7 @@
 import contextlib
 import time
 import tracemalloc
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from jaxnvc.bitstream import (
     StreamHeader,
     StreamReader,
     crc32c,
+    sample_aspect_extension,
     unpack_header,
 )
 from jaxnvc.bitstream.fields import pack_varint
@@ -110,6 +112,18 @@ def test_an_old_reader_skips_unknown_extensions_of_a_later_minor(make):
     extension = pack_varint(300) + pack_varint(5) + b"later"
     read = unpack_header(with_crc(bytes(body) + extension))
     assert read == make.header(minor=7, extensions=((300, b"later"),))
+
+
+@pytest.mark.parametrize("aspect", [None, Fraction(1), Fraction(128, 117)])
+def test_a_sample_aspect_ratio_survives(make, aspect):
+    header = make.header(minor=1, extensions=sample_aspect_extension(aspect))
+    assert unpack_header(header.pack()).sample_aspect == aspect
+
+
+@pytest.mark.parametrize("value", [b"", b"\x04", b"\x04\x00", b"\x00\x03"])
+def test_an_impossible_sample_aspect_ratio_reads_as_unspecified(make, value):
+    header = make.header(minor=1, extensions=((1, value),))
+    assert unpack_header(header.pack()).sample_aspect is None
 
 
 def test_absurd_sizes_fail_fast_and_without_allocation(make):

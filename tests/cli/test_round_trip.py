@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from jaxnvc.bitstream import describe
-from jaxnvc.video import VideoInfo
+from jaxnvc.video import VideoInfo, open_video
 from tests.cli.conftest import (
     HEIGHT,
     NUM_FRAMES,
@@ -105,6 +105,26 @@ def test_uneven_frame_times_survive(cli, model, tmp_path):
     assert describe(out)["variable_times"]
     assert cli("decode", out, back, *model).code == 0
     assert [frame.pts for frame in read_video(back)] == times
+
+
+def test_the_sample_aspect_ratio_survives(cli, model, tmp_path):
+    aspect = Fraction(12, 11)
+    info = VideoInfo(width=WIDTH, height=HEIGHT, sample_aspect=aspect)
+    source = write_video(tmp_path / "pal.y4m", moving(1), info)
+    out, back = tmp_path / "o.nvc", tmp_path / "back.y4m"
+    assert cli("encode", source, out, *model).code == 0
+    assert describe(out)["header"]["sample_aspect"] == "12/11"
+    assert cli("decode", out, back, *model).code == 0
+    with open_video(str(back)) as reader:
+        assert reader.info.sample_aspect == aspect
+
+
+def test_a_bfloat16_encode_decodes_to_its_own_symbols(cli, clip, model, tmp_path):
+    out = tmp_path / "o.nvc"
+    arguments = ("--frames", "2", "--precision", "bfloat16", *model)
+    assert cli("encode", clip, out, *arguments).code == 0
+    # In float32, as always; verify fails where a symbol differs.
+    assert cli("verify", out, *model).code == 0
 
 
 def test_rounded_times_of_a_constant_rate_cost_nothing(cli, model, tmp_path):

@@ -129,8 +129,8 @@ def test_residuals_have_the_shape_of_their_prior_in_every_stage(family):
         for stage in range(codec.num_stages):
             prior, work = codec.prior(work, cond, stage)
             residual, source = codec.residual(work, source, cond, stage)
-            pairs.append((prior.index, residual))
-            work = codec.absorb(work, prior, residual, cond, stage)
+            pairs.append((prior.index, residual.value))
+            work = codec.absorb(work, prior, residual.value, cond, stage)
         return pairs
 
     for index, residual in jax.eval_shape(walk, family.params, family.frames[0]):

@@ -32,7 +32,7 @@ def _walk(coder, y, mu, features, known, cond):
         coded = coder.predict(coded, mu, step, features, stage)
         prior = coder.prior(coded, trunk, cond, stage)
         seen.append((prior.index, take_quarter(coded.mu, stage)))
-        symbols = prior.quantise(coder.residual(coded, y, step, stage))
+        symbols = prior.quantise(coder.residual(coded, y, step, 1e6, stage))
         coded = coder.absorb(coded, symbols, prior.index, step, stage)
     return seen, coded
 

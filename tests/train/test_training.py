@@ -1,4 +1,4 @@
-"""A run learns, and its data are what its seed and step say."""
+"""A run learns, resumes exactly, and exports a model that codes video."""
 
 import dataclasses
 import json
@@ -8,12 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxnvc
 from jaxnvc.errors import InputError, UsageError
 from jaxnvc.video import VideoInfo, create_video
 from train import losses
 from train.config import Stage, TrainConfig, with_settings
 from train.data.batches import Windows
 from train.data.clips import VIDEO_SUFFIXES, load_folder
+from train.export import export
 from train.loop import build_models, run
 from train.step import initial_state, window_loss
 
@@ -76,6 +78,28 @@ def test_training_lowers_the_intra_cost_of_a_fixed_batch(config, uninterrupted):
 
     before = cost(initial_state(models, config).params)
     assert cost(uninterrupted[1].params) < before
+
+
+def test_a_stopped_run_resumes_to_the_same_weights(config, uninterrupted, tmp_path):
+    # A time limit of zero stops after one step, with a checkpoint.
+    stopped = run(config, str(tmp_path), until_s=0.0)
+    assert int(stopped.step) == 1
+    state = run(config, str(tmp_path))
+    assert int(state.step) == STEPS
+    for ours, theirs in zip(
+        jax.tree.leaves(state), jax.tree.leaves(uninterrupted[1]), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_an_exported_run_encodes_and_decodes(config, uninterrupted, tmp_path, cars):
+    path = str(tmp_path / "smoke.nvcm")
+    export(config, uninterrupted[1], path)
+    codec = jaxnvc.load(path)
+    video = codec.decode(codec.encode([f for f in cars[:2]], qp=40))
+    assert not video.damages
+    error = video.frames[1].y.astype(float) - cars[1].y
+    assert 10 * np.log10(255**2 / np.mean(error**2)) > 28
 
 
 def test_batches_depend_on_seed_and_step_alone(config):

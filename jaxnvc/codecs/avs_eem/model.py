@@ -28,7 +28,7 @@ from jaxnvc.codecs.avs_eem.config import AvsEemConfig
 from jaxnvc.codecs.avs_eem.state import EemSource, EemState, EemWork
 from jaxnvc.codecs.protocol import Cond
 from jaxnvc.entropy.integer import Arithmetic
-from jaxnvc.entropy.prior import Prior
+from jaxnvc.entropy.prior import Prior, Residual
 from jaxnvc.layers.blocks import BlockStack, QpCurve, gated, zero_dense
 from jaxnvc.layers.latent import History, HyperPrior, LatentCoder, whole_hyper
 from jaxnvc.layers.transform import (
@@ -45,7 +45,7 @@ from jaxnvc.ops.spatial import repeat
 _HYPER_STAGE = 4
 _HYPER_RATIO = 4
 # Quality levels by position in the group of four: key, middle, odd frames.
-LEVEL_WEIGHTS = (1.6, 1.0, 0.7)
+_LEVEL_WEIGHTS = (1.6, 1.0, 0.7)
 
 
 class AvsEem(nn.Module):
@@ -60,7 +60,8 @@ class AvsEem(nn.Module):
     arithmetic: Arithmetic = Arithmetic.FLOAT32
 
     num_stages = 9
-    num_levels = len(LEVEL_WEIGHTS)
+    num_levels = len(_LEVEL_WEIGHTS)
+    level_weights = _LEVEL_WEIGHTS
     size_multiple = 32
     frames_per_unit = 1
 
@@ -88,7 +89,7 @@ class AvsEem(nn.Module):
             CELL_CHANNELS,
             levels,
             initial_log_step(),
-            tuple(-0.5 * float(np.log(w)) for w in LEVEL_WEIGHTS),
+            tuple(-0.5 * float(np.log(w)) for w in _LEVEL_WEIGHTS),
         )
         self.encoder = BlockStack(c.width, c.encoder_depth)
         self.encoder_out = zero_dense(CELL_CHANNELS, None)
@@ -156,6 +157,7 @@ class AvsEem(nn.Module):
         return EemSource(
             x=coefficients,
             motion=mv.motion_latent(flow),
+            texture=mv.texture(x),
             y=jnp.zeros_like(coefficients),
         )
 
@@ -180,27 +182,32 @@ class AvsEem(nn.Module):
         coded = self.latent.predict(
             work.coded, work.mu, work.step, work.context, quarter
         )
-        initial = self.step.initial_factor(cond.qp, cond.level)
-        weight = self.config.rdo_weight * (work.step / initial) ** 2
-        prior = self.latent.prior(coded, work.trunk, cond, quarter, weight)
+        prior = self.latent.prior(coded, work.trunk, cond, quarter)
         return prior, work.replace(coded=coded)
 
     def residual(
         self, work: EemWork, source: EemSource, cond: Cond, stage: int
-    ) -> tuple[jax.Array, EemSource]:
+    ) -> tuple[Residual, EemSource]:
         """Returns (motion - mu) / step, z, or (y - mu) / step."""
         if stage < _HYPER_STAGE:
             if stage == 0:
                 source = source.replace(motion=self._encode_motion(work, source))
+            weight = source.texture * (self._bits_per_error(cond) * work.motion_step**2)
             residual = self.motion_latent.residual(
-                work.motion, source.motion, work.motion_step, stage
+                work.motion, source.motion, work.motion_step, weight, stage
             )
             return residual, source
         if stage == _HYPER_STAGE:
             source = source.replace(y=self._encode(work, source))
-            return self.hyper.analyse((source.y - work.mu) / work.step), source
+            z = self.hyper.analyse((source.y - work.mu) / work.step)
+            return Residual(z), source
         quarter = stage - _HYPER_STAGE - 1
-        return self.latent.residual(work.coded, source.y, work.step, quarter), source
+        initial = self.step.initial_factor(cond.qp, cond.level)
+        weight = self.config.rdo_weight * (work.step / initial) ** 2
+        residual = self.latent.residual(
+            work.coded, source.y, work.step, weight, quarter
+        )
+        return residual, source
 
     def absorb(
         self, work: EemWork, prior: Prior, symbols: jax.Array, cond: Cond, stage: int
@@ -237,6 +244,11 @@ class AvsEem(nn.Module):
             history=History.of(work.coded),
         )
         return state, x_hat
+
+    def _bits_per_error(self, cond: Cond) -> jax.Array:
+        """Returns what a squared error of samples in [0, 1] is worth, in bits."""
+        initial = self.step.initial_factor(cond.qp, cond.level)[..., :1]
+        return self.config.rdo_weight / initial**2
 
     def _encode_motion(self, work: EemWork, source: EemSource) -> jax.Array:
         return self.motion_encoder(

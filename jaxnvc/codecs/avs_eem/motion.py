@@ -64,6 +64,23 @@ def estimate(x: jax.Array, x_previous: jax.Array, cond: Cond) -> jax.Array:
     return jax.lax.stop_gradient(search(current, previous, _SMOOTHNESS * steps))
 
 
+def texture(x: jax.Array) -> jax.Array:
+    """Tells how much an error of the motion costs: by the picture's gradient.
+
+    Args:
+      x: packed source frame [B, H/2, W/2, 6].
+
+    Returns:
+      [B, H/16, W/16, 8]: to first order, the sum of squared errors of luma samples
+      in [0, 1] that an error of one in this coefficient of the motion latent makes.
+    """
+    luma = frame.luma(x)[..., 0]
+    slopes = [jnp.gradient(luma, axis=axis) ** 2 for axis in (2, 1)]
+    energy = mean_pool(jnp.stack(slopes, -1), 16)
+    # A coefficient moves 256 samples by half of itself.
+    return jnp.tile(64.0 * energy, MOTION_CHANNELS // 2)
+
+
 def compensate(x_hat: jax.Array, flow: jax.Array) -> jax.Array:
     """Predicts a packed frame from the reference picture.
 

@@ -62,9 +62,12 @@ class EemSource(struct.PyTreeNode):
     Attributes:
       x: transform of the source frame [B, h8, w8, 96].
       motion: motion latent to code [B, h16, w16, 8].
+      texture: squared error of the prediction per squared sample of motion latent
+        [B, h16, w16, 8].
       y: residual latent to code, zero until the motion is decoded.
     """
 
     x: jax.Array
     motion: jax.Array
+    texture: jax.Array
     y: jax.Array

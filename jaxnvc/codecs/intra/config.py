@@ -14,6 +14,7 @@ class IntraConfig:
       encoder_depth: blocks of the analysis.
       decoder_depth: blocks of the synthesis.
       mean_width: hidden channels of the mean networks.
+      mean_depth: blocks of the mean networks.
       scale_width: hidden channels of the integer networks.
       hyper_channels: channels of the hyper latent.
       rdo_weight: cost in bits of a squared error of one initial step, lam times
@@ -24,6 +25,7 @@ class IntraConfig:
     encoder_depth: int = 2
     decoder_depth: int = 4
     mean_width: int = 96
+    mean_depth: int = 0
     scale_width: int = 48
     hyper_channels: int = 16
     rdo_weight: float = 13.5

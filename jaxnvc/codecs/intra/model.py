@@ -18,7 +18,7 @@ from flax import struct
 from jaxnvc.codecs.intra.config import IntraConfig
 from jaxnvc.codecs.protocol import Cond
 from jaxnvc.entropy.integer import Arithmetic
-from jaxnvc.entropy.prior import Prior
+from jaxnvc.entropy.prior import Prior, Residual
 from jaxnvc.layers.blocks import BlockStack, QpCurve, gated, zero_dense
 from jaxnvc.layers.latent import Coded, HyperPrior, LatentCoder, whole_hyper
 from jaxnvc.layers.transform import (
@@ -76,6 +76,7 @@ class Intra(nn.Module):
 
     num_stages = 5
     num_levels = 1
+    level_weights = (1.0,)
     size_multiple = 32
     frames_per_unit = 1
 
@@ -94,6 +95,7 @@ class Intra(nn.Module):
             1,
             initial_index(_natural_deviation()),
             self.arithmetic,
+            c.mean_depth,
         )
         self.decoder = BlockStack(c.width, c.decoder_depth)
         self.decoder_gain = QpCurve(c.width)
@@ -130,18 +132,21 @@ class Intra(nn.Module):
             return self.hyper.prior(shape, cond), work
         mu = jnp.zeros_like(work.coded.y_hat)
         coded = self.latent.predict(work.coded, mu, work.step, work.features, stage - 1)
-        initial = self.step.initial_factor(cond.qp, cond.level)
-        weight = self.config.rdo_weight * (work.step / initial) ** 2
-        prior = self.latent.prior(coded, work.trunk, cond, stage - 1, weight)
+        prior = self.latent.prior(coded, work.trunk, cond, stage - 1)
         return prior, work.replace(coded=coded)
 
     def residual(
         self, work: IntraWork, source: IntraSource, cond: Cond, stage: int
-    ) -> tuple[jax.Array, IntraSource]:
+    ) -> tuple[Residual, IntraSource]:
         """Returns z or the stage's (y - mu) / step."""
         if stage == 0:
-            return self.hyper.analyse(source.y / work.step), source
-        return self.latent.residual(work.coded, source.y, work.step, stage - 1), source
+            return Residual(self.hyper.analyse(source.y / work.step)), source
+        initial = self.step.initial_factor(cond.qp, cond.level)
+        weight = self.config.rdo_weight * (work.step / initial) ** 2
+        residual = self.latent.residual(
+            work.coded, source.y, work.step, weight, stage - 1
+        )
+        return residual, source
 
     def absorb(self, work: IntraWork, prior: Prior, symbols, cond: Cond, stage: int):
         """Adds a stage's symbols."""
