@@ -5,6 +5,7 @@ library is installed. The format is described in `docs/FORMAT.md`.
 """
 
 from jaxnvc.bitstream.crc32c import crc32c
+from jaxnvc.bitstream.extensions import pack_sample_aspect, pack_skip_schedule
 from jaxnvc.bitstream.footer import IndexEntry
 from jaxnvc.bitstream.framing import PacketKind
 from jaxnvc.bitstream.header import (
@@ -12,7 +13,6 @@ from jaxnvc.bitstream.header import (
     MINOR,
     ArithmeticProfile,
     StreamHeader,
-    sample_aspect_extension,
     unpack_header,
 )
 from jaxnvc.bitstream.info import describe, format_info
@@ -36,6 +36,7 @@ __all__ = [
     "crc32c",
     "describe",
     "format_info",
-    "sample_aspect_extension",
+    "pack_sample_aspect",
+    "pack_skip_schedule",
     "unpack_header",
 ]

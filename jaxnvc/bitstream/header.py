@@ -8,6 +8,11 @@ import struct
 from fractions import Fraction
 
 from jaxnvc.bitstream.crc32c import crc32c
+from jaxnvc.bitstream.extensions import (
+    check_known,
+    unpack_sample_aspect,
+    unpack_skip_schedule,
+)
 from jaxnvc.bitstream.fields import FieldReader, pack_varint
 from jaxnvc.bitstream.limits import Limits
 from jaxnvc.errors import BitstreamError, UsageError
@@ -19,7 +24,6 @@ MINOR = 1
 MODEL_ID_BYTES = 16
 MAX_FRAMES = 2**32 - 1
 MAX_FRAMES_PER_UNIT = 1024
-SAMPLE_ASPECT_TAG = 1  # Since 1.1.
 UNSPECIFIED = 2  # H.273: characteristics unknown or determined by the application.
 
 _FIXED = struct.Struct("<4sBBHI16s6B")
@@ -135,15 +139,19 @@ class StreamHeader:
     @property
     def sample_aspect(self) -> Fraction | None:
         """Width / height of one sample; None if it is not said or not possible."""
-        value = dict(self.extensions).get(SAMPLE_ASPECT_TAG)
-        if value is None:
-            return None
-        reader = FieldReader(value)
-        try:
-            ratio = Fraction(reader.varint(), reader.varint())
-        except (BitstreamError, ZeroDivisionError):
-            return None
-        return ratio or None
+        return unpack_sample_aspect(self.extensions)
+
+    def skip_threshold(self, frame: int, level: int) -> int:
+        """Returns the skip threshold of a unit.
+
+        Args:
+          frame: number of its first frame.
+          level: its quality level; past the last threshold, that one holds.
+        """
+        row = self.skip_thresholds or (0,)
+        for first, changed in unpack_skip_schedule(self.extensions, len(row)):
+            row = changed if frame >= first else row
+        return row[min(level, len(row) - 1)]
 
     def pack(self) -> bytes:
         """Returns the header's bytes, CRC included.
@@ -173,14 +181,6 @@ class StreamHeader:
             *(flags, *(getattr(self, name) for name in _BYTE_FIELDS)),
         )
         return fixed + body + crc32c(fixed + body).to_bytes(_CRC_BYTES, "little")
-
-
-def sample_aspect_extension(aspect: Fraction | None) -> tuple[tuple[int, bytes], ...]:
-    """Returns the header extensions that carry a sample aspect ratio, if any."""
-    if aspect is None:
-        return ()
-    value = pack_varint(aspect.numerator) + pack_varint(aspect.denominator)
-    return ((SAMPLE_ASPECT_TAG, value),)
 
 
 def read_header_length(data: bytes) -> int:
@@ -273,6 +273,8 @@ def _unpack_fields(body: bytes) -> StreamHeader:
     while reader.remaining:
         tag = reader.varint()
         extensions.append((tag, reader.take(reader.varint())))
+    check_known(extensions)
+    unpack_skip_schedule(extensions, len(fields["skip_thresholds"]) or 1)
     range_code = flags >> 1 & 3
     # The reserved code 3 reads as unspecified, like every colour code we do not know.
     fields["full_range"] = _RANGES[range_code] if range_code < 3 else None

@@ -49,6 +49,35 @@ def add(commands) -> None:
     put("input", metavar="IN", help="video file, or - for y4m on standard input")
     put("output", metavar="OUT.nvc", help="stream to write, or - for standard output")
     options.add_model(parser, "the released model, see `jaxnvc models`")
+    _add_quality(parser)
+    put(
+        "--gop",
+        type=options.gop,
+        default=-1,
+        metavar="N",
+        help="distance of intra frames, -1: only the first (default)",
+    )
+    put("--frames", type=options.count, metavar="N", help="encode at most N frames")
+    put("--start", type=options.whole, default=0, metavar="S", help="skip S frames")
+    put(
+        "--precision",
+        choices=["float32", "bfloat16"],
+        default="float32",
+        help="of the networks' products on a GPU or TPU: bfloat16 is faster, and "
+        "decoded pixels drift a little from the encoder's (default: float32)",
+    )
+    put("--recon", metavar="FILE", help="also write what a decoder will show")
+    put("--stats", metavar="FILE.json|.csv", help="write bytes and PSNR per frame")
+    put("--raw-size", type=options.dimensions, metavar="WxH", help="IN is raw 4:2:0")
+    put("--raw-depth", type=int, choices=[8, 10], help="bits of raw video (default: 8)")
+    put("--raw-rate", type=options.frame_rate, metavar="FPS", help="of raw video")
+    options.add_overwrite(parser)
+    options.add_progress(parser)
+    options.add_cache(parser)
+
+
+def _add_quality(parser: argparse.ArgumentParser) -> None:
+    """Adds the ways to say how good the result shall be."""
     quality = parser.add_mutually_exclusive_group()
     quality.add_argument(
         "--qp",
@@ -74,30 +103,6 @@ def add(commands) -> None:
         metavar="10MB",
         help="highest qp within this file size",
     )
-    put(
-        "--gop",
-        type=options.gop,
-        default=-1,
-        metavar="N",
-        help="distance of intra frames, -1: only the first (default)",
-    )
-    put("--frames", type=options.count, metavar="N", help="encode at most N frames")
-    put("--start", type=options.whole, default=0, metavar="S", help="skip S frames")
-    put(
-        "--precision",
-        choices=["float32", "bfloat16"],
-        default="float32",
-        help="of the networks' products on a GPU or TPU: bfloat16 is faster, and "
-        "decoded pixels drift a little from the encoder's (default: float32)",
-    )
-    put("--recon", metavar="FILE", help="also write what a decoder will show")
-    put("--stats", metavar="FILE.json|.csv", help="write bytes and PSNR per frame")
-    put("--raw-size", type=options.dimensions, metavar="WxH", help="IN is raw 4:2:0")
-    put("--raw-depth", type=int, choices=[8, 10], help="bits of raw video (default: 8)")
-    put("--raw-rate", type=options.frame_rate, metavar="FPS", help="of raw video")
-    options.add_overwrite(parser)
-    options.add_progress(parser)
-    options.add_cache(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -136,7 +141,7 @@ def _encode(args, source: FrameSource, interrupts: Interrupts) -> None:
         if args.target_psnr or args.bitrate or args.target_size:
             frames = list(source)
             qp = _search(args, codec, frames, source, interrupts)
-        settings = codec.settings(qp=qp, gop=args.gop)
+        settings = codec.settings(qp=qp, gop=args.gop, num_frames=source.total)
         _write(args, codec, settings, frames, source, watch)
 
 

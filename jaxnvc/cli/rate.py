@@ -73,8 +73,11 @@ class Search:
             )
         return min(qp, NUM_QP - 1)
 
+    def _settings(self, qp: int):
+        return self._codec.settings(qp=qp, gop=self._gop, num_frames=len(self._frames))
+
     def _encode(self, qp: int):
-        settings = self._codec.settings(qp=qp, gop=self._gop)
+        settings = self._settings(qp)
         for coded in self._codec.encode_iter(
             self._frames, settings, with_times=self._with_times
         ):
@@ -84,7 +87,7 @@ class Search:
 
     def _size(self, qp: int, enough: int) -> int:
         """Returns the bytes of the file, or any number above `enough` if larger."""
-        settings = self._codec.settings(qp=qp, gop=self._gop)
+        settings = self._settings(qp)
         writer = StreamWriter(
             io.BytesIO(), self._codec.header(self._info, settings, len(self._frames))
         )

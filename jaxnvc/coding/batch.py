@@ -95,7 +95,8 @@ def encode_batch(
     size = _common_size(clips)
     qps = [qp] * len(clips) if isinstance(qp, int) else list(qp)
     padded = _pad_to(list(zip(clips, qps, strict=True)), mesh.size)
-    settings = [codec.settings(qp=q, gop=gop) for _, q in padded]
+    length = len(clips[0])
+    settings = [codec.settings(qp=q, gop=gop, num_frames=length) for _, q in padded]
     static = (Pair(codec.bundle.intra, codec.bundle.inter), size)
     place = NamedSharding(mesh, P(AXIS))
     outputs = []
@@ -107,7 +108,7 @@ def encode_batch(
             for plane in zip(*frames, strict=True)
         )
         since_intra = 0 if is_intra(number, gop) else since_intra + 1
-        cond = _batch_cond(settings, since_intra)
+        cond = _batch_cond(settings, number, since_intra)
         if since_intra:
             run = _sharded(encode_inter, static, mesh, 3)
             last = run(codec.params, cond, last.state, last.x, planes)
@@ -117,14 +118,14 @@ def encode_batch(
     return [_stream(codec, size, settings[i], outputs, i) for i in range(len(clips))]
 
 
-def _batch_cond(settings: list[EncodeSettings], since_intra: int) -> Cond:
+def _batch_cond(settings: list[EncodeSettings], number: int, since_intra: int) -> Cond:
     """Returns one unit's conditions, qp per clip."""
     if since_intra:
         refresh = is_refresh(since_intra, settings[0].refresh_period)
         level = level_of(since_intra)
-        conds = [s.inter_cond(level, refresh=refresh) for s in settings]
+        conds = [s.inter_cond(number, level, refresh=refresh) for s in settings]
     else:
-        conds = [s.intra_cond() for s in settings]
+        conds = [s.intra_cond(number) for s in settings]
     return conds[0].replace(qp=jnp.concatenate([cond.qp for cond in conds]))
 
 

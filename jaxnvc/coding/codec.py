@@ -15,10 +15,12 @@ from jaxnvc.bitstream import (
     StreamHeader,
     StreamReader,
     StreamWriter,
-    sample_aspect_extension,
+    pack_sample_aspect,
+    pack_skip_schedule,
 )
 from jaxnvc.coding.decoder import DecodedFrame, decode_events
 from jaxnvc.coding.encoder import EncodedFrame, EncodeSettings, encode_sequence
+from jaxnvc.coding.gop import first_thresholds, rising_schedule
 from jaxnvc.coding.programs import Pair, coded_size
 from jaxnvc.errors import BitstreamError, UsageError
 from jaxnvc.models import bundle as bundles
@@ -90,12 +92,24 @@ class Codec:
         """Returns what the bundle says of itself."""
         return self.bundle.info
 
-    def settings(self, *, qp: int = 32, gop: int = -1) -> EncodeSettings:
-        """Returns this model's encoding settings."""
+    def settings(
+        self, *, qp: int = 32, gop: int = -1, num_frames: int | None = None
+    ) -> EncodeSettings:
+        """Returns this model's encoding settings.
+
+        Args:
+          qp: quality 0..63, higher is better.
+          gop: distance of intra frames, -1 for only the first.
+          num_frames: length of the sequence, if it is known; a model whose skip
+            thresholds rise along it needs it.
+        """
+        thresholds = self.bundle.skip_thresholds
+        rises = self.info.get("skip_rises", False) and num_frames
         return EncodeSettings(
             qp=qp,
             gop=gop,
-            skip_thresholds=self.bundle.skip_thresholds,
+            skip_thresholds=first_thresholds(thresholds) if rises else thresholds,
+            skip_schedule=rising_schedule(thresholds, num_frames) if rises else (),
             refresh_period=self.info.get("refresh_period", 0),
             intra_boost=self.info.get("intra_boost", 0),
         )
@@ -108,6 +122,10 @@ class Codec:
         height, width = coded_size(pair, info.height, info.width)
         rate = info.frame_rate or Fraction(0)
         base = info.time_base
+        extensions = (
+            *pack_sample_aspect(info.sample_aspect),
+            *pack_skip_schedule(settings.skip_schedule),
+        )
         return StreamHeader(
             family=self.bundle.family,
             model_id=self.bundle.model_id,
@@ -130,8 +148,8 @@ class Codec:
             frames_per_unit=self.bundle.inter.frames_per_unit,
             skip_thresholds=settings.skip_thresholds,
             refresh_period=settings.refresh_period,
-            minor=MINOR if info.sample_aspect else 0,
-            extensions=sample_aspect_extension(info.sample_aspect),
+            minor=MINOR if extensions else 0,
+            extensions=extensions,
         )
 
     def encode(
@@ -156,8 +174,8 @@ class Codec:
         Raises:
           UsageError: no frame, unequal sizes, or a setting out of range.
         """
-        settings = self.settings(qp=qp, gop=gop)
         planes, colour = _as_planes(frames)
+        settings = self.settings(qp=qp, gop=gop, num_frames=len(planes))
         rate = Fraction(frame_rate) if frame_rate else None
         info = VideoInfo(
             width=planes[0].width,

@@ -101,7 +101,7 @@ class Sequence:
         check_model(header, bundle)
         self._pair = Pair(bundle.intra, bundle.inter)
         self._size = Size(header.display_height, header.display_width, header.bit_depth)
-        self._skip = header.skip_thresholds or (0,)
+        self._skip = header.skip_threshold
         self._device = device
         self._params = jax.device_put(bundle.params, device)
         pixels = header.coded_height * header.coded_width
@@ -159,7 +159,7 @@ class Sequence:
         num = len(packet.payload) // 2
         room = next(c for c in self._capacities if num <= c)
         words, num_words = rans.from_bytes(packet.payload, room)
-        skip = self._skip[min(packet.level, len(self._skip) - 1)]
+        skip = self._skip(packet.first_frame, packet.level)
         cond = Cond.of(packet.qp, packet.level, skip, packet.refresh)
         inputs = jax.device_put(
             (words[None], np.array([num_words], np.int32), cond), self._device

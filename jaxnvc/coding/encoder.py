@@ -32,6 +32,7 @@ class EncodeSettings:
       qp: 0..63, higher is better quality and more bits.
       gop: distance of intra frames, -1 for only the first.
       skip_thresholds: scale index per level below which symbols are skipped.
+      skip_schedule: (first frame, thresholds) where they change.
       refresh_period: frames between drops of the temporal history, 0 for none.
       intra_boost: added to the qp of intra frames (up to 63): every later frame
         is predicted from them, so their quality pays many times over.
@@ -40,6 +41,7 @@ class EncodeSettings:
     qp: int = 32
     gop: int = -1
     skip_thresholds: tuple[int, ...] = (0, 0, 0)
+    skip_schedule: tuple[tuple[int, tuple[int, ...]], ...] = ()
     refresh_period: int = 0
     intra_boost: int = 0
 
@@ -55,15 +57,20 @@ class EncodeSettings:
                 "intra frame; choose another value."
             )
 
-    def intra_cond(self) -> Cond:
+    def intra_cond(self, frame: int) -> Cond:
         """Returns the conditions of an intra unit of one clip."""
         qp = min(self.qp + self.intra_boost, NUM_QP - 1)
-        return Cond.of(qp, 0, self.skip_thresholds[0])
+        return Cond.of(qp, 0, self._skip(frame, 0))
 
-    def inter_cond(self, level: int, *, refresh: bool = False) -> Cond:
+    def inter_cond(self, frame: int, level: int, *, refresh: bool = False) -> Cond:
         """Returns the conditions of an inter unit of one clip."""
-        skip = self.skip_thresholds[min(level, len(self.skip_thresholds) - 1)]
-        return Cond.of(self.qp, level, skip, refresh)
+        return Cond.of(self.qp, level, self._skip(frame, level), refresh)
+
+    def _skip(self, frame: int, level: int) -> int:
+        row = self.skip_thresholds
+        for first, changed in self.skip_schedule:
+            row = changed if frame >= first else row
+        return row[min(level, len(row) - 1)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,12 +116,13 @@ def encode_sequence(
         planes = tuple(jnp.asarray(p)[None] for p in frame.planes.planes)
         if is_intra(number, settings.gop):
             since_intra = 0
-            cond = settings.intra_cond()
+            cond = settings.intra_cond(number)
             last = jit_encode_intra(pair, size, bundle.params, planes, cond)
         else:
             since_intra += 1
             refresh = is_refresh(since_intra, settings.refresh_period)
-            cond = settings.inter_cond(level_of(since_intra), refresh=refresh)
+            level = level_of(since_intra)
+            cond = settings.inter_cond(number, level, refresh=refresh)
             last = jit_encode_inter(
                 pair, size, bundle.params, last.state, last.x, planes, cond
             )

@@ -22,6 +22,7 @@ from jax import lax
 from jaxnvc.errors import ModelError
 from jaxnvc.ops.depthwise import depthwise_exact, depthwise_shifted
 from jaxnvc.ops.rounding import clip_ste, round_ste
+from jaxnvc.ops.spatial import per_channel
 
 FRACTION_BITS = 6
 WEIGHT_LIMIT = 127
@@ -107,7 +108,7 @@ class IntegerDense(nn.Module):
             ).astype(jnp.float32)
         else:
             sums = jnp.matmul(x, weights, precision=lax.Precision.HIGHEST)
-        return sums + whole_bias(bias)
+        return sums + per_channel(whole_bias(bias))
 
 
 class IntegerDepthwise(nn.Module):
@@ -133,7 +134,7 @@ class IntegerDepthwise(nn.Module):
             sums = sums.astype(jnp.float32)
         else:
             sums = depthwise_exact(x, weights)
-        return sums + whole_bias(bias)
+        return sums + per_channel(whole_bias(bias))
 
 
 def _centred(key, shape, dtype=jnp.float32):
@@ -185,7 +186,7 @@ class IntegerTable(nn.Module):
         weight = (qp - (low << QP_SPACING_BITS)).astype(jnp.float32)[:, None]
         spacing = 2.0**QP_SPACING_BITS
         rows = table[low] * (spacing - weight) + table[low + 1] * weight
-        rows = rows + whole_bias(offset)[level] * spacing
+        rows = rows + whole_bias(offset)[level][None] * spacing
         return rows[:, None, None, :]
 
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnvc.ops.depthwise import depthwise
+from jaxnvc.ops.spatial import per_channel
 
 # The closing layer of a residual branch: a new block is nearly the identity.
 SMALL_INIT = nn.initializers.variance_scaling(0.01, "fan_in", "normal")
@@ -35,7 +36,7 @@ class Depthwise(nn.Module):
         init = nn.initializers.normal(1 / self.size)
         kernel = self.param("kernel", init, (self.size, self.size, channels))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
-        return depthwise(x, kernel) + bias
+        return depthwise(x, kernel) + per_channel(bias)
 
 
 class DepthConvBlock(nn.Module):
@@ -129,4 +130,4 @@ def _curve(anchors, offset, qp, level) -> jax.Array:
     low = qp >> 3
     weight = ((qp & 7) / 8)[:, None]
     rows = anchors[low] * (1 - weight) + anchors[low + 1] * weight
-    return jnp.exp(rows + offset[level])[:, None, None, :]
+    return jnp.exp(rows + offset[level][None])[:, None, None, :]

@@ -21,10 +21,10 @@ def group_map(height: int, width: int, stage: int) -> np.ndarray:
 
 
 def stage_mask(height: int, width: int, channels: int, stage: int) -> np.ndarray:
-    """Returns the elements of `stage` as float32 0/1 [H, W, C]."""
+    """Returns the elements of `stage` as float32 0/1 [1, H, W, C]."""
     groups = np.arange(channels) // (channels // NUM_QUARTERS)
     live = group_map(height, width, stage)[..., None] == groups
-    return live.astype(np.float32)
+    return live.astype(np.float32)[None]
 
 
 def take_quarter(x: jax.Array, stage: int) -> jax.Array:

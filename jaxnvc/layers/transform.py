@@ -46,8 +46,9 @@ def is_chroma() -> np.ndarray:
 
 
 def input_gain() -> np.ndarray:
-    """Returns factors [96] that bring natural coefficients to like variance."""
-    return (0.6 * (1 + frequency_radius()) ** 1.7).astype(np.float32)
+    """Returns factors [1, 1, 1, 96] that bring coefficients to like variance."""
+    factors = 0.6 * (1 + frequency_radius()) ** 1.7
+    return factors.astype(np.float32)[None, None, None]
 
 
 def luma_step(qp: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxnvc.ops.spatial import per_channel
+
 
 def _padded(x: jax.Array, size: int) -> jax.Array:
     margin = size // 2
@@ -35,7 +37,9 @@ def depthwise_shifted(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """
     size = kernel.shape[0]
     taps = kernel.reshape(size * size, -1)
-    return sum(window * taps[i] for i, window in enumerate(_windows(x, size)))
+    return sum(
+        window * per_channel(taps[i]) for i, window in enumerate(_windows(x, size))
+    )
 
 
 @jax.custom_vjp

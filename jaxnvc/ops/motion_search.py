@@ -90,8 +90,8 @@ def _coarse(x, reference, smoothness) -> jax.Array:
     offsets = _offsets(reach)
     # A mild pull to zero breaks ties; it does not grow with the vector, or global
     # motion would lose against standing still.
-    moved = jnp.minimum(jnp.abs(offsets).sum(-1), 1)
-    cost = cost + smoothness[:, None, None, None] * moved
+    per_offset = jnp.minimum(jnp.abs(offsets).sum(-1), 1)[None, None, None]
+    cost = cost + smoothness[:, None, None, None] * per_offset
     return _choose(cost, jnp.broadcast_to(offsets, (*cost.shape, 2)))
 
 
@@ -137,7 +137,7 @@ def _block_and_window(x, reference, flow, cell: int):
     far = margin + 1 + cell
     wide = _edged(reference, far)
     corner = origin + flow.astype(jnp.int32) + cell
-    limit = jnp.array([wide.shape[2], wide.shape[1]]) - (block + 2)
+    limit = _last_corner(wide, block + 2)
     return blocks, _windows(wide, jnp.clip(corner, 0, limit), block + 2)
 
 
@@ -167,7 +167,7 @@ def _spread(x, reference, flow, cell: int, smoothness, *, fractional: bool = Fal
     origin = _origins(x, cell)
     blocks = _windows(_edged(x, margin), origin, side)
     wide = _edged(reference, far)
-    limit = jnp.array([wide.shape[2], wide.shape[1]]) - (side + 1)
+    limit = _last_corner(wide, side + 1)
 
     def predicted(vectors):
         whole = jnp.floor(vectors)
@@ -175,7 +175,7 @@ def _spread(x, reference, flow, cell: int, smoothness, *, fractional: bool = Fal
         if not fractional:
             return _windows(wide, corner, side)
         window = _windows(wide, corner, side + 1)
-        fx, fy = jnp.moveaxis(vectors - whole, -1, 0)
+        fx, fy = jnp.moveaxis(vectors - whole, -1, 0)[:, None, None]
         rows = window[:-1] * (1 - fy) + window[1:] * fy
         return rows[:, :-1] * (1 - fx) + rows[:, 1:] * fx
 
@@ -192,6 +192,12 @@ def _spread(x, reference, flow, cell: int, smoothness, *, fractional: bool = Fal
 def _edged(image: jax.Array, margin: int) -> jax.Array:
     """Repeats the edges of [B, H, W] outwards."""
     return jnp.pad(image, ((0, 0), (margin,) * 2, (margin,) * 2), mode="edge")
+
+
+def _last_corner(image: jax.Array, side: int) -> jax.Array:
+    """Returns the last (x, y) at which a window fits, [1, 1, 1, 2]."""
+    last = jnp.array([image.shape[2], image.shape[1]]) - side
+    return last[None, None, None]
 
 
 def _origins(x: jax.Array, cell: int) -> jax.Array:
@@ -223,7 +229,7 @@ def _refine(x, reference, flow, cell: int, smoothness) -> jax.Array:
         ],
         -1,
     )
-    vectors = flow[..., None, :] + _offsets(1)
+    vectors = flow[..., None, :] + _offsets(1)[None, None, None]
     cost = cost + _distance(vectors, _smooth_median(flow), smoothness)
     return _choose(cost, vectors)
 

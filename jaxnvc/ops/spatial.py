@@ -4,6 +4,11 @@ import jax
 import jax.numpy as jnp
 
 
+def per_channel(values: jax.Array) -> jax.Array:
+    """Shapes one value per channel [C] to go with [B, H, W, C]."""
+    return values[None, None, None, :]
+
+
 def space_to_depth(x: jax.Array, block: int) -> jax.Array:
     """Moves each `block` x `block` cell into channels.
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 def _positions(flow: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Returns clamped sampling rows and columns [B, H, W] of grid + flow."""
     _, height, width, _ = flow.shape
-    columns = jnp.arange(width, dtype=flow.dtype) + flow[..., 0]
-    rows = jnp.arange(height, dtype=flow.dtype)[:, None] + flow[..., 1]
+    columns = jnp.arange(width, dtype=flow.dtype)[None, None] + flow[..., 0]
+    rows = jnp.arange(height, dtype=flow.dtype)[None, :, None] + flow[..., 1]
     return jnp.clip(rows, 0, height - 1), jnp.clip(columns, 0, width - 1)
 
 

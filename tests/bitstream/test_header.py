@@ -13,13 +13,15 @@ from jaxnvc.bitstream import (
     StreamHeader,
     StreamReader,
     crc32c,
-    sample_aspect_extension,
+    pack_sample_aspect,
+    pack_skip_schedule,
     unpack_header,
 )
 from jaxnvc.bitstream.fields import pack_varint
 from jaxnvc.errors import BitstreamError, UsageError
 
 counts = st.integers(1, 2**32 - 1)
+free_tags = st.integers(1, 127)
 sides = st.integers(1, 8192)
 printable = st.characters(codec="utf-8", exclude_categories=("C", "Z"))
 texts = st.text(printable, max_size=16)
@@ -59,7 +61,7 @@ def headers(draw) -> StreamHeader:
         profile=draw(st.one_of(st.none(), profiles)),
         minor=draw(code),
         extensions=tuple(
-            draw(st.lists(st.tuples(counts, st.binary(max_size=20)), max_size=3))
+            draw(st.lists(st.tuples(free_tags, st.binary(max_size=20)), max_size=3))
         ),
     )
 
@@ -109,14 +111,14 @@ def test_an_old_reader_skips_unknown_extensions_of_a_later_minor(make):
     header = make.header()
     body = bytearray(header.pack()[:-4])
     body[5] = 7
-    extension = pack_varint(300) + pack_varint(5) + b"later"
+    extension = pack_varint(100) + pack_varint(5) + b"later"
     read = unpack_header(with_crc(bytes(body) + extension))
-    assert read == make.header(minor=7, extensions=((300, b"later"),))
+    assert read == make.header(minor=7, extensions=((100, b"later"),))
 
 
 @pytest.mark.parametrize("aspect", [None, Fraction(1), Fraction(128, 117)])
 def test_a_sample_aspect_ratio_survives(make, aspect):
-    header = make.header(minor=1, extensions=sample_aspect_extension(aspect))
+    header = make.header(minor=1, extensions=pack_sample_aspect(aspect))
     assert unpack_header(header.pack()).sample_aspect == aspect
 
 
@@ -124,6 +126,29 @@ def test_a_sample_aspect_ratio_survives(make, aspect):
 def test_an_impossible_sample_aspect_ratio_reads_as_unspecified(make, value):
     header = make.header(minor=1, extensions=((1, value),))
     assert unpack_header(header.pack()).sample_aspect is None
+
+
+def test_an_unknown_field_that_must_be_understood_is_refused(make):
+    header = make.header(extensions=((129, b""),))
+    with pytest.raises(BitstreamError, match="129.*must be understood"):
+        unpack_header(header.pack())
+
+
+def test_skip_thresholds_change_at_their_frames(make):
+    schedule = ((5, (2, 3)), (9, (3, 4)))
+    extensions = pack_skip_schedule(schedule)
+    header = make.header(skip_thresholds=(1, 2), extensions=extensions)
+    read = unpack_header(header.pack())
+    found = [read.skip_threshold(frame, 1) for frame in (0, 4, 5, 8, 9, 99)]
+    assert found == [2, 2, 3, 3, 4, 4]
+    assert read.skip_threshold(7, 0) == 2
+
+
+@pytest.mark.parametrize("value", [b"\x05\x02", b"\x05\x02\x03\x05\x02\x03"])
+def test_a_skip_schedule_that_is_cut_or_falls_back_is_refused(make, value):
+    header = make.header(skip_thresholds=(1, 2), extensions=((128, value),))
+    with pytest.raises(BitstreamError):
+        unpack_header(header.pack())
 
 
 def test_absurd_sizes_fail_fast_and_without_allocation(make):

@@ -102,7 +102,8 @@ def _doubling(key, shape, dtype=jnp.float32):
     del key
     taps = np.array([0.25, 0.75, 0.75, 0.25], np.float32)
     plane = jnp.asarray(np.outer(taps, taps), dtype)
-    return plane[:, :, None, None] * jnp.eye(shape[2], shape[3], dtype=dtype)
+    identity = jnp.eye(shape[2], shape[3], dtype=dtype)
+    return jnp.einsum("ij,kl->ijkl", plane, identity)
 
 
 class FastFlowNet(nn.Module):
