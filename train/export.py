@@ -37,16 +37,17 @@ def export_params(
     Returns:
       The model id.
     """
+    models = build_models(config)
     units = {
         unit: {
-            "family": getattr(config, unit).split("/")[0],
+            "family": registry.family_of(getattr(config, unit)),
             "config": dataclasses.asdict(registry.PRESETS[getattr(config, unit)]),
         }
         for unit in ("intra", "inter")
     }
     meta = {
         "name": config.name,
-        "portable": True,
+        "portable": models.intra.portable and models.inter.portable,
         "skip_thresholds": list(SKIP_THRESHOLDS),
         "refresh_period": 0,
         "intra_boost": INTRA_BOOST,

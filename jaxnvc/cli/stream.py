@@ -49,12 +49,19 @@ def load_codec(header: StreamHeader, model: str | None):
       BitstreamError: the header describes video that cannot be.
     """
     import jaxnvc
-    from jaxnvc.coding.codec import load_for
+    from jaxnvc.coding.codec import here, load_for
     from jaxnvc.coding.decoder import check_model
 
     info = _video_info(header)
     codec = jaxnvc.load(model) if model else load_for(header)
     check_model(header, codec.bundle)
+    if header.profile not in (None, here()):
+        made = header.profile
+        console.warn(
+            f"the stream was made on {made.device_kind} with JAX {made.jax_version} by "
+            "a model that is not portable: here it may not decode, and frames that do "
+            "not are reported"
+        )
     return codec, info
 
 

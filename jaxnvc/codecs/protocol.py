@@ -36,6 +36,7 @@ Source = Any
 class UnitCodec(Protocol):
     """The methods of a family (a Flax Linen module). All are pure.
 
+    `portable` promises that scale indices depend on transmitted integers alone.
     `level_weights` are the weights of the distortion by quality level in training.
 
     Frames are packed tensors [B, H/2, W/2, 6] (`jaxnvc.ops.frame`), H and W
@@ -49,6 +50,7 @@ class UnitCodec(Protocol):
     num_stages: int
     num_levels: int
     level_weights: tuple[float, ...]
+    portable: bool
     size_multiple: int
     frames_per_unit: int
 

@@ -94,6 +94,12 @@ def encode_batch(
     mesh = mesh or data_mesh()
     size = _common_size(clips)
     qps = [qp] * len(clips) if isinstance(qp, int) else list(qp)
+    if not codec.portable:
+        # Their decoder needs the program that encoded: a sharded one is another.
+        return [
+            codec.encode(clip, qp=q, gop=gop)
+            for clip, q in zip(clips, qps, strict=True)
+        ]
     padded = _pad_to(list(zip(clips, qps, strict=True)), mesh.size)
     length = len(clips[0])
     settings = [codec.settings(qp=q, gop=gop, num_frames=length) for _, q in padded]

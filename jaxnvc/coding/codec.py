@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any, BinaryIO
 
+import jax
 import numpy as np
 
 from jaxnvc.bitstream import (
     MINOR,
+    ArithmeticProfile,
     Damage,
     StreamHeader,
     StreamReader,
@@ -34,6 +36,8 @@ from jaxnvc.video import (
     rgb_to_yuv420,
     yuv420_to_rgb,
 )
+
+_MOST_KIND = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +152,7 @@ class Codec:
             frames_per_unit=self.bundle.inter.frames_per_unit,
             skip_thresholds=settings.skip_thresholds,
             refresh_period=settings.refresh_period,
+            profile=None if self.portable else here(),
             minor=MINOR if extensions else 0,
             extensions=extensions,
         )
@@ -216,6 +221,15 @@ class Codec:
         reader = StreamReader(stream, strict=strict)
         events = decode_events(self.bundle, reader.header, reader.events())
         return collect(reader.header, events, strict=strict)
+
+
+def here() -> ArithmeticProfile:
+    """Returns where this process computes, as far as it decides what decodes."""
+    return ArithmeticProfile(
+        device_kind=jax.devices()[0].device_kind[:_MOST_KIND],
+        dtype="float32",
+        jax_version=jax.__version__,
+    )
 
 
 def collect(header: StreamHeader, events, *, strict: bool = False) -> Video:

@@ -8,14 +8,8 @@ import numpy as np
 
 from jaxnvc.bitstream import Damage, Packet, PacketKind, StreamHeader
 from jaxnvc.codecs.protocol import Cond
-from jaxnvc.coding.programs import (
-    Decoded,
-    Pair,
-    Size,
-    coded_size,
-    jit_decode_inter,
-    jit_decode_intra,
-)
+from jaxnvc.coding.joint_programs import choose_programs
+from jaxnvc.coding.programs import Decoded, Pair, Size, coded_size
 from jaxnvc.entropy import rans
 from jaxnvc.errors import BitstreamError, ModelError
 from jaxnvc.models.bundle import Bundle
@@ -100,14 +94,11 @@ class Sequence:
         """Opens a clip; see `decode_events`. `device` None is the default one."""
         check_model(header, bundle)
         self._pair = Pair(bundle.intra, bundle.inter)
-        self._size = Size(header.display_height, header.display_width, header.bit_depth)
+        size = Size(header.display_height, header.display_width, header.bit_depth)
+        self._programs = choose_programs(self._pair, size)
         self._skip = header.skip_threshold
         self._device = device
         self._params = jax.device_put(bundle.params, device)
-        pixels = header.coded_height * header.coded_width
-        # Nearly every payload fits an eighth of a word per pixel; few shapes mean
-        # few compiled programs.
-        self._capacities = (max(pixels // 8, 1024), max(pixels * 4, 8192))
         self._state = None
         self._launched: tuple | None = None
 
@@ -149,26 +140,28 @@ class Sequence:
         module = self._pair.inter if inter else self._pair.intra
         if packet.level >= module.num_levels:
             return f"quality level {packet.level} is not one of this model's"
-        if packet.num_lanes not in rans.LANE_CHOICES:
+        if packet.num_lanes not in self._programs.lane_choices:
             return f"{packet.num_lanes} rANS lanes are not a choice of this version"
-        if len(packet.payload) % 2 or len(packet.payload) // 2 > self._capacities[-1]:
+        if len(packet.payload) % 2 or (
+            len(packet.payload) // 2 > self._programs.capacities[-1]
+        ):
             return f"a payload of {len(packet.payload)} bytes is not possible"
         return None
 
     def _run(self, packet: Packet) -> Decoded:
         num = len(packet.payload) // 2
-        room = next(c for c in self._capacities if num <= c)
+        room = next(c for c in self._programs.capacities if num <= c)
         words, num_words = rans.from_bytes(packet.payload, room)
         skip = self._skip(packet.first_frame, packet.level)
         cond = Cond.of(packet.qp, packet.level, skip, packet.refresh)
         inputs = jax.device_put(
             (words[None], np.array([num_words], np.int32), cond), self._device
         )
-        key = (self._pair, self._size, packet.num_lanes, self._params)
+        key = (packet.num_lanes, self._params)
         if packet.kind == PacketKind.INTRA:
-            return jit_decode_intra(*key, *inputs)
+            return self._programs.decode_intra(*key, *inputs)
         state, self._state = self._state, None  # donated
-        return jit_decode_inter(*key, state, *inputs)
+        return self._programs.decode_inter(*key, state, *inputs)
 
 
 def _undecodable(packet: Packet, reason: str) -> Damage:

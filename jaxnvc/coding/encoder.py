@@ -11,13 +11,8 @@ import numpy as np
 from jaxnvc.bitstream import Packet, PacketKind
 from jaxnvc.codecs.protocol import NUM_QP, Cond
 from jaxnvc.coding.gop import is_intra, is_refresh, level_of
-from jaxnvc.coding.programs import (
-    Encoded,
-    Pair,
-    Size,
-    jit_encode_inter,
-    jit_encode_intra,
-)
+from jaxnvc.coding.joint_programs import choose_programs
+from jaxnvc.coding.programs import Encoded, Pair, Size
 from jaxnvc.entropy import rans
 from jaxnvc.errors import UsageError
 from jaxnvc.models.bundle import Bundle
@@ -107,24 +102,25 @@ def encode_sequence(
       UsageError: a frame differs in size or bit depth from the first.
     """
     pair = Pair(bundle.intra, bundle.inter)
-    size, last = None, None
+    size, last, programs = None, None, None
     pending: collections.deque = collections.deque()
     since_intra = 0
     for number, frame in enumerate(frames):
         size = size or _size_of(frame.planes)
+        programs = programs or choose_programs(pair, size)
         _check_size(frame.planes, size, number)
         planes = tuple(jnp.asarray(p)[None] for p in frame.planes.planes)
         if is_intra(number, settings.gop):
             since_intra = 0
             cond = settings.intra_cond(number)
-            last = jit_encode_intra(pair, size, bundle.params, planes, cond)
+            last = programs.encode_intra(bundle.params, planes, cond)
         else:
             since_intra += 1
             refresh = is_refresh(since_intra, settings.refresh_period)
             level = level_of(since_intra)
             cond = settings.inter_cond(number, level, refresh=refresh)
-            last = jit_encode_inter(
-                pair, size, bundle.params, last.state, last.x, planes, cond
+            last = programs.encode_inter(
+                bundle.params, last.state, last.x, planes, cond
             )
         kind = PacketKind.INTER if since_intra else PacketKind.INTRA
         times = (frame.pts,) if with_times else None

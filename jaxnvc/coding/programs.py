@@ -5,6 +5,7 @@ conversion, networks, quantiser and entropy coder are one program.
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ from flax import struct
 
 from jaxnvc.codecs.protocol import Cond, State, UnitCodec
 from jaxnvc.coding.unit import Payload, decode_unit, encode_unit
+from jaxnvc.entropy import rans
 from jaxnvc.ops.frame import PACKED_CHANNELS, from_planes, to_planes
 from jaxnvc.ops.spatial import ceil_to
 
@@ -81,25 +83,27 @@ def coded_size(pair: Pair, height: int, width: int) -> tuple[int, int]:
     return ceil_to(height, multiple), ceil_to(width, multiple)
 
 
-def _packed(pair: Pair, size: Size, planes) -> jax.Array:
+def packed(pair: Pair, size: Size, planes) -> jax.Array:
+    """Packs and pads integer planes."""
     return from_planes(*planes, multiple=size_multiple(pair), bit_depth=size.bit_depth)
 
 
-def _restart(pair: Pair, params, x_hat, cond: Cond) -> State:
+def restart(pair: Pair, params, x_hat, cond: Cond) -> State:
+    """Returns the inter codec's buffer after an intra unit."""
     codec = pair.inter.bind({"params": params["inter"]})
     return codec.reset(x_hat, cond)
 
 
 def encode_intra(pair: Pair, size: Size, params, planes, cond: Cond) -> Encoded:
     """Encodes intra frames, planes integer [B, H, W] and [B, H/2, W/2]."""
-    x = _packed(pair, size, planes)
+    x = packed(pair, size, planes)
     codec = pair.intra.bind({"params": params["intra"]})
     payload, _, x_hat = encode_unit(
         pair.intra, params["intra"], codec.reset(x, cond), x, x, cond
     )
     return Encoded(
         payload=payload,
-        state=_restart(pair, params, x_hat, cond),
+        state=restart(pair, params, x_hat, cond),
         x=x,
         planes=to_planes(x_hat, *size),
     )
@@ -109,7 +113,7 @@ def encode_inter(
     pair: Pair, size: Size, params, state, x_previous, planes, cond: Cond
 ) -> Encoded:
     """Encodes inter frames after `state`, whose source was `x_previous`."""
-    x = _packed(pair, size, planes)
+    x = packed(pair, size, planes)
     payload, state, x_hat = encode_unit(
         pair.inter, params["inter"], state, x, x_previous, cond
     )
@@ -128,7 +132,7 @@ def decode_intra(
         pair.intra, params["intra"], blank, words, num_words, lanes, cond
     )
     return Decoded(
-        state=_restart(pair, params, x_hat, cond),
+        state=restart(pair, params, x_hat, cond),
         planes=to_planes(x_hat, *size),
         sound=sound,
         check=check,
@@ -155,3 +159,40 @@ jit_decode_intra = jax.jit(decode_intra, static_argnums=(0, 1, 2))
 jit_decode_inter = functools.partial(
     jax.jit, static_argnums=(0, 1, 2), donate_argnums=(4,)
 )(decode_inter)
+
+
+class Programs(NamedTuple):
+    """The four jitted programs of a model at a size.
+
+    Attributes:
+      encode_intra: (params, planes, cond) -> Encoded.
+      encode_inter: (params, state, x_previous, planes, cond) -> Encoded; the state is
+        donated.
+      decode_intra: (lanes, params, words, num_words, cond) -> Decoded.
+      decode_inter: (lanes, params, state, words, num_words, cond) -> Decoded; the
+        state is donated.
+      capacities: rising word counts that `words` of a payload are padded to.
+      lane_choices: rANS lanes that can be decoded.
+    """
+
+    encode_intra: Callable[..., Encoded]
+    encode_inter: Callable[..., Encoded]
+    decode_intra: Callable[..., Decoded]
+    decode_inter: Callable[..., Decoded]
+    capacities: tuple[int, ...]
+    lane_choices: tuple[int, ...]
+
+
+def programs_of(pair: Pair, size: Size) -> Programs:
+    """Returns the programs of a portable model."""
+    height, width = coded_size(pair, size.height, size.width)
+    return Programs(
+        encode_intra=functools.partial(jit_encode_intra, pair, size),
+        encode_inter=functools.partial(jit_encode_inter, pair, size),
+        decode_intra=functools.partial(jit_decode_intra, pair, size),
+        decode_inter=functools.partial(jit_decode_inter, pair, size),
+        # Nearly every payload fits an eighth of a word per pixel; few shapes mean
+        # few compiled programs.
+        capacities=(max(height * width // 8, 1024), max(height * width * 4, 8192)),
+        lane_choices=rans.LANE_CHOICES,
+    )

@@ -98,27 +98,35 @@ def encode_unit(
         residual, source = codec.residual(work, source, cond, stage)
         symbols = prior.quantise(residual)
         work = codec.absorb(work, prior, symbols, cond, stage)
-        stages.append(_flat(symbols.astype(jnp.int32), *prior.table()))
+        stages.append(flat(symbols.astype(jnp.int32), *prior.table()))
     state, x_hat = codec.finish(work, cond)
-    # One clip at a time: the coder's branch over lane counts and its loop over
-    # active rows stay real branches and loops.
-    packet, check = lax.map(_encode_stages, stages)
+    packet = encode_stages(stages)
     payload = Payload(
-        words=packet.words, num_words=packet.num_words, lanes=packet.lanes, check=check
+        words=packet.words,
+        num_words=packet.num_words,
+        lanes=packet.lanes,
+        check=combine([jax.vmap(rans.checksum)(*stage) for stage in stages]),
     )
     return payload, state, x_hat
 
 
-def _flat(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+def flat(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+    """Flattens all axes but the first."""
     return tuple(array.reshape(array.shape[0], -1) for array in arrays)
 
 
-def _encode_stages(stages):
-    checks = [rans.checksum(*stage) for stage in stages]
-    return rans.encode(stages), _combine(checks)
+def encode_stages(
+    stages, lane_choices=rans.LANE_CHOICES, most: int | None = None
+) -> rans.Packet:
+    """Codes the stages (symbols, index, active), each [B, n], of every clip.
+
+    One clip at a time: the coder's branch over lane counts and its loop over active
+    rows stay real branches and loops.
+    """
+    return lax.map(lambda s: rans.encode(s, lane_choices, most=most), stages)
 
 
-def _combine(checks) -> jax.Array:
+def combine(checks) -> jax.Array:
     """Folds the stages' checksums into one, in order."""
     return functools.reduce(
         lambda total, check: total * jnp.uint32(0x01000193) + check,
@@ -151,10 +159,10 @@ def decode_unit(
     checks = []
     for stage in range(model.num_stages):
         prior, work = codec.prior(work, cond, stage)
-        index, active = _flat(*prior.table())
+        index, active = flat(*prior.table())
         decoder, symbols = lax.map(lambda a: rans.pop(*a), (decoder, index, active))
         checks.append(jax.vmap(rans.checksum)(symbols, index, active))
         symbols = symbols.reshape(prior.index.shape).astype(jnp.float32)
         work = codec.absorb(work, prior, symbols, cond, stage)
     state, x_hat = codec.finish(work, cond)
-    return state, x_hat, jax.vmap(rans.finish)(decoder), _combine(checks)
+    return state, x_hat, jax.vmap(rans.finish)(decoder), combine(checks)

@@ -108,7 +108,7 @@ class IntegerDense(nn.Module):
             ).astype(jnp.float32)
         else:
             sums = jnp.matmul(x, weights, precision=lax.Precision.HIGHEST)
-        return sums + per_channel(whole_bias(bias))
+        return sums + per_channel(whole_bias(bias), sums.ndim)
 
 
 class IntegerDepthwise(nn.Module):
@@ -134,7 +134,7 @@ class IntegerDepthwise(nn.Module):
             sums = sums.astype(jnp.float32)
         else:
             sums = depthwise_exact(x, weights)
-        return sums + per_channel(whole_bias(bias))
+        return sums + per_channel(whole_bias(bias), sums.ndim)
 
 
 def _centred(key, shape, dtype=jnp.float32):

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 
 
-def per_channel(values: jax.Array) -> jax.Array:
-    """Shapes one value per channel [C] to go with [B, H, W, C]."""
-    return values[None, None, None, :]
+def per_channel(values: jax.Array, rank: int = 4) -> jax.Array:
+    """Shapes one value per channel [C] to go with [..., C] of so many axes."""
+    return values.reshape((1,) * (rank - 1) + (-1,))
 
 
 def space_to_depth(x: jax.Array, block: int) -> jax.Array:

@@ -153,7 +153,7 @@ def _oracle(known, symbols, qp) -> np.ndarray:
         group = group_map(height, width, stage)[..., None, None]
         quarter = np.take_along_axis(sums.reshape(height, width, 4, -1), group, 2)
         stages.append(np.clip((quarter[:, :, 0] + 256) >> 9, 0, 63))
-        decoded = decoded + symbols * stage_mask(*symbols.shape, stage).astype(int)
+        decoded = decoded + symbols * stage_mask(*symbols.shape, stage)[0].astype(int)
     return np.concatenate(stages, -1)
 
 

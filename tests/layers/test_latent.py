@@ -77,9 +77,9 @@ def run(params):
 
 
 def _elements_from(stage: int) -> np.ndarray:
-    """Returns the elements coded in `stage` or later, float32 0/1 [H, W, C]."""
+    """Returns the elements coded in `stage` or later, float32 0/1 [1, H, W, C]."""
     grid = (HEIGHT, WIDTH, CHANNELS)
-    return sum(stage_mask(*grid, k) for k in range(stage, 4)) + np.zeros(grid)
+    return sum(stage_mask(*grid, k) for k in range(stage, 4)) + np.zeros((1, *grid))
 
 
 @pytest.mark.parametrize("stage", range(4))

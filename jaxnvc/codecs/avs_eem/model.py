@@ -62,6 +62,7 @@ class AvsEem(nn.Module):
     num_stages = 9
     num_levels = len(_LEVEL_WEIGHTS)
     level_weights = _LEVEL_WEIGHTS
+    portable = True
     size_multiple = 32
     frames_per_unit = 1
 

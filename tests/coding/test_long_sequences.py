@@ -1,0 +1,76 @@
+"""Hundreds of frames after one intra frame: quality holds, and decodes as encoded."""
+
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+
+import jaxnvc
+from jaxnvc.bitstream import StreamWriter
+from jaxnvc.coding.gop import first_thresholds, rising_schedule
+from jaxnvc.metrics import psnr_yuv
+from jaxnvc.video import VideoFrame, VideoInfo, Yuv420
+
+PERIOD, NUM_FRAMES = 28, 300
+WIDTH, HEIGHT = 160, 96
+
+
+@pytest.fixture(scope="module")
+def looped(cars) -> list[Yuv420]:
+    """A real clip forth and back, over and over: 28 frames have all of it once."""
+    cut = [
+        Yuv420(
+            *(
+                plane[: HEIGHT // step, 100 // step :][:, : WIDTH // step].copy()
+                for plane, step in zip(picture.planes, (1, 2, 2), strict=True)
+            )
+        )
+        for picture in cars[: PERIOD // 2 + 1]
+    ]
+    loop = cut + cut[-2:0:-1]
+    return [loop[i % PERIOD] for i in range(NUM_FRAMES)]
+
+
+@pytest.fixture(scope="module")
+def stream(looped) -> bytes:
+    codec = jaxnvc.load("eem-lite")
+    settings = codec.settings(qp=24)
+    settings = dataclasses.replace(
+        settings,
+        refresh_period=PERIOD,
+        skip_thresholds=first_thresholds(settings.skip_thresholds),
+        skip_schedule=rising_schedule(settings.skip_thresholds, NUM_FRAMES),
+    )
+    info = VideoInfo(width=WIDTH, height=HEIGHT)
+    out = io.BytesIO()
+    with StreamWriter(out, codec.header(info, settings, NUM_FRAMES)) as writer:
+        for coded in codec.encode_iter(map(VideoFrame, looped), settings):
+            writer.write(coded.packet)
+    return out.getvalue()
+
+
+def test_quality_does_not_drift_over_300_frames(looped, stream):
+    video = jaxnvc.load("eem-lite").decode(stream)
+    assert not video.damages
+    assert len(video.frames) == NUM_FRAMES
+    early, late = (
+        psnr_yuv(looped[span], video.frames[span])["yuv"]
+        for span in (slice(28, 56), slice(-28, None))
+    )
+    assert abs(late - early) < 0.3, (early, late)
+    assert early > 30
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 7, 96, 300])
+def test_skip_thresholds_rise_as_the_formula_says(num_frames):
+    """eta = beta exp(0.3 (t / N - 1)) of sigma, rounded to a scale index."""
+    thresholds = (4, 9, 20)
+    row, found = first_thresholds(thresholds), []
+    changes = dict(rising_schedule(thresholds, num_frames))
+    for t in range(1, num_frames):
+        row = changes.get(t, row)
+        found.append(row)
+    time = np.arange(1, num_frames)[:, None] / num_frames
+    scale = np.array(thresholds) + 63 / 8 * np.log2(np.exp(0.3 * (time - 1)))
+    np.testing.assert_array_equal(found, np.maximum(np.floor(scale + 0.5), 0))

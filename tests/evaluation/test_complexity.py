@@ -1,0 +1,74 @@
+"""The counted complexity is the paper's, and the counter counts."""
+
+import json
+
+import jax
+import pytest
+
+from jaxnvc.cli.main import main
+from jaxnvc.evaluation.complexity import complexity
+from jaxnvc.models.bundle import load_bundle
+
+
+@pytest.fixture(scope="module")
+def base():
+    return complexity("avs_eem/base")
+
+
+def test_every_module_is_within_five_percent_of_the_paper(base):
+    """Table V of AVS-EEM v9.2, two rows swapped and one read as the sheet argues."""
+    compared = 0
+    for name, row in base["modules"].items():
+        for side in ("encoder", "decoder"):
+            paper = row[f"paper_{side}_kmac"]
+            if paper is not None:
+                assert row[f"{side}_kmac"] == pytest.approx(paper, rel=0.05), name
+                compared += 1
+    assert compared == 23
+
+
+def test_the_totals_stay_under_the_caps_and_near_the_paper(base):
+    assert base["encoder_kmac"] <= 300
+    assert base["decoder_kmac"] <= 200
+    assert base["encoder_kmac"] == pytest.approx(294.59, rel=0.01)
+    assert base["decoder_kmac"] == pytest.approx(175.13, rel=0.01)
+
+
+def test_encoder_only_parts_cost_the_decoder_nothing(base):
+    for name in ("motion_estimation", "motion_encoder", "residual_encoder"):
+        assert base["modules"][name]["decoder_kmac"] == 0
+
+
+@pytest.mark.parametrize("preset", ["avs_eem/lite", "intra/lite", "intra/base"])
+def test_every_preset_can_be_counted(preset):
+    result = complexity(preset, (64, 64))
+    assert 0 < result["decoder_kmac"] < result["encoder_kmac"] * 2
+    parts = (row["parameters"] for row in result["modules"].values())
+    assert sum(parts) == result["parameters"]
+
+
+def test_the_full_intra_codec_costs_what_the_sheet_counts():
+    """369 and 557 KMAC per pixel at 192 channels (specification, section 8)."""
+    result = complexity("intra/base")
+    analysing = ("analysis", "hyper_analysis", "hyper_synthesis")
+    encoder = sum(result["modules"][name]["encoder_kmac"] for name in analysing)
+    assert encoder == pytest.approx(369, rel=0.02)
+    assert result["decoder_kmac"] == pytest.approx(557, rel=0.02)
+
+
+def test_parameters_are_those_of_a_bundle():
+    bundle = load_bundle("eem-lite")
+    count = sum(leaf.size for leaf in jax.tree.leaves(bundle.params["inter"]))
+    assert complexity("avs_eem/lite", (64, 64))["parameters"] == count
+
+
+def test_the_command_prints_json_and_a_table(capsys):
+    assert main(["complexity", "avs_eem/tiny", "--size", "64x64", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["coded_size"] == [64, 64]
+    assert main(["complexity", "avs_eem/tiny", "--size", "64x64"]) == 0
+    assert "total" in capsys.readouterr().out
+
+
+def test_an_unknown_preset_is_refused(capsys):
+    assert main(["complexity", "avs_eem/huge"]) == 5
+    assert "avs_eem/base" in capsys.readouterr().err
