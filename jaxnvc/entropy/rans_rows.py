@@ -79,8 +79,8 @@ def count_before(flags: jax.Array) -> tuple[jax.Array, jax.Array]:
     width = min(n, 32)
     bits = jnp.arange(width, dtype=jnp.uint32)
     grid = jnp.pad(flags, (0, -n % width)).reshape(-1, width).astype(jnp.uint32)
-    ballot = jnp.sum(grid << bits, axis=1, dtype=jnp.uint32)
-    below = ballot[:, None] & ((jnp.uint32(1) << bits) - 1)
+    ballot = jnp.sum(grid << bits[None], axis=1, dtype=jnp.uint32)
+    below = ballot[:, None] & ((jnp.uint32(1) << bits) - 1)[None]
     totals = lax.population_count(ballot).astype(jnp.int32)
     ranks = lax.population_count(below).astype(jnp.int32)
     if len(totals) <= 32:

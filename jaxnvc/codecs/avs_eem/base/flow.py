@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnvc.layers.blocks import SMALL_INIT
 from jaxnvc.layers.convolution import conv, leaky
 from jaxnvc.ops import frame
 from jaxnvc.ops.spatial import ceil_to, mean_pool, repeat, resize_bilinear
@@ -56,6 +57,20 @@ def correlation(ours: jax.Array, theirs: jax.Array) -> jax.Array:
     return jnp.stack([(ours * other).mean(-1) for other in shifted], -1)
 
 
+def _standardised(ours: jax.Array, theirs: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Removes the mean of two feature maps and scales them to unit variance.
+
+    Source: UFlow (Jonschkowski et al. 2020), which finds this essential where motion
+    is learned without labels.
+    """
+    both = jnp.stack([ours, theirs])
+    axes = (0, 2, 3, 4)
+    mean = both.mean(axes, keepdims=True)
+    deviation = jnp.sqrt(((both - mean) ** 2).mean(axes, keepdims=True) + 1e-6)
+    both = (both - mean) / deviation
+    return both[0], both[1]
+
+
 def to_rgb(x: jax.Array) -> jax.Array:
     """Maps packed frames [B, H/2, W/2, 6] to RGB [B, H, W, 3], chroma repeated."""
     chroma = repeat(x[..., 4:] - 0.5, 2)
@@ -94,7 +109,8 @@ class _LevelDecoder(nn.Module):
             x = _shuffled(x)
         x = leaky(conv(64)(x), 0.1)
         x = leaky(conv(32)(x), 0.1)
-        return conv(2)(x)
+        # Starts near standing still, level by level.
+        return conv(2, init=SMALL_INIT)(x)
 
 
 def _doubling(key, shape, dtype=jnp.float32):
@@ -133,7 +149,7 @@ class FastFlowNet(nn.Module):
                 )
                 flow = raised(flow)
                 b = warp_bilinear(b, flow * (FLOW_SCALE / 2**level))
-            matched = leaky(correlation(a, b), 0.1)
+            matched = leaky(correlation(*_standardised(a, b)), 0.1)
             reduced = leaky(conv(32, name=f"reduce{level}")(a), 0.1)
             inputs = jnp.concatenate([matched, reduced, flow], -1)
             flow = flow + _LevelDecoder(name=f"decode{level}")(inputs)
