@@ -15,7 +15,7 @@ from train.loop import build_models
 from train.step import TrainState, initial_state
 
 SKIP_THRESHOLDS = (4, 4, 4)
-INTRA_BOOST = 12
+INTRA_BOOST = 10
 
 
 def export(config: TrainConfig, state: TrainState, path: str) -> bytes:

@@ -4,6 +4,10 @@ import argparse
 import json
 
 from jaxnvc.cli import device, options
+from jaxnvc.errors import UsageError
+
+_SIZES = ((416, 240), (1280, 720))
+_FRAMES = 16
 
 
 def add(commands) -> None:
@@ -14,17 +18,47 @@ def add(commands) -> None:
         description="Measures speed, compile time apart.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("part", choices=["rans"], help="rans: the entropy coder")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--quick", action="store_true", help="small and less exact")
+    put = parser.add_argument
+    put("part", choices=["rans", "codec"], help="rans: the entropy coder")
+    put("--json", action="store_true", help="print JSON")
+    put("--quick", action="store_true", help="rans: small and less exact")
+    options.add_model(parser, "codec: the released model")
+    put("--clip", metavar="FILE", help="codec: frames to code, at least 8")
+    put(
+        "--size",
+        action="append",
+        type=options.dimensions,
+        metavar="WxH",
+        help="codec: picture size, may be repeated (default: 416x240 and 1280x720)",
+    )
+    put("--parts", action="store_true", help="codec: time each part too")
     options.add_cache(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measures and prints; returns the exit code."""
+    if args.part == "codec" and not args.clip:
+        raise UsageError("bench codec needs frames: give a video with --clip.")
     device.prepare(args.cache_dir)
+    result, table = (_codec if args.part == "codec" else _rans)(args)
+    print(json.dumps(result, indent=1) if args.json else table)
+    return 0
+
+
+def _rans(args: argparse.Namespace) -> tuple[dict, str]:
     from jaxnvc.evaluation.bench_rans import bench_rans, format_table
 
     result = bench_rans(quick=args.quick)
-    print(json.dumps(result, indent=1) if args.json else format_table(result))
-    return 0
+    return result, format_table(result)
+
+
+def _codec(args: argparse.Namespace) -> tuple[dict, str]:
+    import jaxnvc
+    from jaxnvc.evaluation.bench_codec import bench_sizes, format_speeds
+    from jaxnvc.video import open_video
+
+    codec = jaxnvc.load(args.model) if args.model else jaxnvc.load()
+    with open_video(args.clip, frames=_FRAMES) as reader:
+        frames = [frame.planes for frame in reader]
+    result = bench_sizes(codec, frames, args.size or _SIZES, parts=args.parts)
+    return result, format_speeds(result)

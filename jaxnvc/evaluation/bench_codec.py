@@ -16,9 +16,13 @@ import jax
 import numpy as np
 
 import jaxnvc
+from jaxnvc.codecs.protocol import Cond
 from jaxnvc.coding.codec import Codec
 from jaxnvc.errors import JaxnvcError, UsageError
+from jaxnvc.ops.frame import from_planes
 from jaxnvc.video import VideoFrame, Yuv420, open_video
+
+_PART_ROUNDS = 10
 
 
 def resized(planes: Yuv420, width: int, height: int) -> Yuv420:
@@ -90,6 +94,61 @@ def bench_codec(codec: Codec, frames: list[Yuv420], qp: int = 24) -> dict:
     return report
 
 
+def bench_parts(codec: Codec, frames: list[Yuv420], qp: int = 24) -> dict[str, float]:
+    """Measures the parts of an inter unit, each as a program of its own.
+
+    Fused into one program they are faster: this tells where the time goes, not how
+    much there is. Steps of encoder and decoder alike: begin, priors, absorb, finish;
+    the encoder's alone: analyse, residuals.
+
+    Args:
+      codec: a loaded model.
+      frames: at least 2.
+      qp: quality.
+
+    Returns:
+      Median milliseconds by part.
+    """
+    model, params = codec.bundle.inter, codec.params["inter"]
+    x, x_previous = (
+        from_planes(*picture.planes, multiple=model.size_multiple)[None]
+        for picture in (frames[1], frames[0])
+    )
+    cond, parts = Cond.of(qp), {}
+
+    def timed(name, function, *args):
+        program = jax.jit(lambda p, *a: function(model.bind({"params": p}), *a))
+        result = jax.block_until_ready(program(params, *args))
+        times = []
+        for _ in range(_PART_ROUNDS):
+            started = time.perf_counter()
+            jax.block_until_ready(program(params, *args))
+            times.append(time.perf_counter() - started)
+        parts[name] = round(1e3 * statistics.median(times), 3)
+        return result
+
+    state = timed("reset", lambda c, x: c.reset(x, cond), x_previous)
+    source = timed("analyse", lambda c, a, b: c.analyse(a, b, cond), x, x_previous)
+    work = timed("begin", lambda c, s: c.begin(s, cond), state)
+    for k in range(model.num_stages):
+        prior, work = timed(f"prior {k}", lambda c, w, k=k: c.prior(w, cond, k), work)
+        residual, source = timed(
+            f"residual {k}",
+            lambda c, w, s, k=k: c.residual(w, s, cond, k),
+            work,
+            source,
+        )
+        work = timed(
+            f"absorb {k}",
+            lambda c, w, p, r, k=k: c.absorb(w, p, p.quantise(r), cond, k),
+            work,
+            prior,
+            residual,
+        )
+    timed("finish", lambda c, w: c.finish(w, cond), work)
+    return parts
+
+
 def _decode_gaps(codec: Codec, stream: bytes) -> list[float]:
     from jaxnvc.bitstream import StreamReader
     from jaxnvc.coding.decoder import decode_events
@@ -108,6 +167,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--size", action="append", help="WxH; may be repeated")
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--qp", type=int, default=24)
+    parser.add_argument("--parts", action="store_true", help="time the parts too")
     parser.add_argument("--cache", help="folder of compiled programs to reuse")
     args = parser.parse_args(argv)
     if args.cache:
@@ -118,14 +178,25 @@ def main(argv: list[str] | None = None) -> int:
         with open_video(args.clip, frames=args.frames) as reader:
             frames = [frame.planes for frame in reader]
         sizes = [tuple(map(int, s.split("x"))) for s in args.size or ["416x240"]]
-        runs = [
-            bench_codec(codec, [resized(f, *size) for f in frames], args.qp)
-            for size in sizes
-        ]
+        report = bench_sizes(codec, frames, sizes, args.qp, parts=args.parts)
     except JaxnvcError as error:
         print(f"bench: {error}", file=sys.stderr)
         return error.exit_code
-    report = {
+    print(json.dumps(report, indent=1))
+    return 0
+
+
+def bench_sizes(
+    codec: Codec, frames: list[Yuv420], sizes, qp: int = 24, *, parts: bool = False
+) -> dict:
+    """Measures a model at several sizes; says on what."""
+    runs = []
+    for size in sizes:
+        pictures = [resized(frame, *size) for frame in frames]
+        runs.append(bench_codec(codec, pictures, qp))
+        if parts:
+            runs[-1]["parts_ms"] = bench_parts(codec, pictures, qp)
+    return {
         "model": codec.bundle.name,
         "model_id": codec.bundle.model_id.hex(),
         "jax": jax.__version__,
@@ -133,8 +204,26 @@ def main(argv: list[str] | None = None) -> int:
         "processor": platform.processor() or platform.machine(),
         "runs": runs,
     }
-    print(json.dumps(report, indent=1))
-    return 0
+
+
+def format_speeds(report: dict) -> str:
+    """Returns a table for a person to read."""
+    lines = [
+        f"{report['model']} on {report['device']} ({report['processor']}), jax "
+        f"{report['jax']}; inter frames, compilation apart",
+        f"{'size':>10}{'bpp':>8}{'encode fps':>12}{'decode fps':>12}"
+        f"{'first encode s':>16}{'first decode s':>16}",
+    ]
+    for run in report["runs"]:
+        size = f"{run['width']}x{run['height']}"
+        lines.append(
+            f"{size:>10}{run['bpp']:>8.3f}{run['encode']['fps']:>12.1f}"
+            f"{run['decode']['fps']:>12.1f}{run['encode_first_use_s']:>16.1f}"
+            f"{run['decode_first_use_s']:>16.1f}"
+        )
+        for part, milliseconds in run.get("parts_ms", {}).items():
+            lines.append(f"{part:>24}{milliseconds:>10.2f} ms")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

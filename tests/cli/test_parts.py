@@ -180,3 +180,19 @@ def test_bench_prints_what_was_measured(cli, monkeypatch):
     monkeypatch.setattr("jaxnvc.evaluation.bench_rans.bench_rans", lambda quick: result)
     found = cli("bench", "rans", "--json", "--quick")
     assert (found.code, json.loads(found.out)) == (0, result)
+
+
+def test_bench_codec_needs_a_clip(cli):
+    found = cli("bench", "codec")
+    assert found.code == 2
+    assert "--clip" in found.err
+
+
+def test_bench_codec_times_both_directions_and_the_parts(cli, clip, model):
+    arguments = ("--clip", clip, "--size", "64x64", "--parts", "--json", *model)
+    found = cli("bench", "codec", *arguments)
+    assert found.code == 0
+    (run,) = json.loads(found.out)["runs"]
+    assert run["encode"]["fps"] > 0
+    assert run["decode"]["fps"] > 0
+    assert run["parts_ms"]["finish"] > 0

@@ -1,4 +1,4 @@
-"""Hundreds of frames after one intra frame: quality holds, and decodes as encoded."""
+"""Hundreds of frames after one intra frame decode as they were encoded."""
 
 import dataclasses
 import io
@@ -33,7 +33,8 @@ def looped(cars) -> list[Yuv420]:
 
 
 @pytest.fixture(scope="module")
-def stream(looped) -> bytes:
+def coded(looped) -> tuple[bytes, list[Yuv420]]:
+    """The stream, and what its encoder reconstructed."""
     codec = jaxnvc.load("eem-lite")
     settings = codec.settings(qp=24)
     settings = dataclasses.replace(
@@ -43,26 +44,30 @@ def stream(looped) -> bytes:
         skip_schedule=rising_schedule(settings.skip_thresholds, NUM_FRAMES),
     )
     info = VideoInfo(width=WIDTH, height=HEIGHT)
-    out = io.BytesIO()
+    out, shown = io.BytesIO(), []
     with StreamWriter(out, codec.header(info, settings, NUM_FRAMES)) as writer:
         for coded in codec.encode_iter(map(VideoFrame, looped), settings):
             writer.write(coded.packet)
-    return out.getvalue()
+            shown.append(coded.reconstruction)
+    return out.getvalue(), shown
 
 
-def test_quality_does_not_drift_over_300_frames(looped, stream):
+def test_the_decoder_stays_with_the_encoder_for_300_frames(looped, coded):
+    stream, shown = coded
     video = jaxnvc.load("eem-lite").decode(stream)
     assert not video.damages
     assert len(video.frames) == NUM_FRAMES
-    early, late = (
-        psnr_yuv(looped[span], video.frames[span])["yuv"]
-        for span in (slice(28, 56), slice(-28, None))
+    late = slice(-PERIOD, None)
+    # Two programs round differently: a sample may fall to either side of a half.
+    assert psnr_yuv(shown[late], video.frames[late])["yuv"] > 60
+    ours, theirs = (
+        psnr_yuv(looped[late], frames[late])["yuv"] for frames in (video.frames, shown)
     )
-    assert abs(late - early) < 0.3, (early, late)
-    assert early > 30
+    assert abs(ours - theirs) < 0.05
+    assert ours > 30
 
 
-@pytest.mark.parametrize("num_frames", [1, 2, 7, 96, 300])
+@pytest.mark.parametrize("num_frames", [2, 7, 96, 300])
 def test_skip_thresholds_rise_as_the_formula_says(num_frames):
     """eta = beta exp(0.3 (t / N - 1)) of sigma, rounded to a scale index."""
     thresholds = (4, 9, 20)

@@ -1,0 +1,97 @@
+"""Quality over hundreds of frames after one intra frame.
+
+    python -m jaxnvc.evaluation.drift --model eem-lite --clip examples/cars.mkv
+
+Loops a clip forth and back, so that every span of a loop's length has the same
+pictures, and reports PSNR and bytes span by span. Quality that falls from span to span
+is drift: errors that are passed on and not corrected.
+"""
+
+import argparse
+import json
+import sys
+
+import jax
+
+import jaxnvc
+from jaxnvc.coding.codec import Codec
+from jaxnvc.errors import JaxnvcError, UsageError
+from jaxnvc.metrics import psnr_yuv
+from jaxnvc.video import VideoFrame, Yuv420, open_video
+
+
+def looped(frames: list[Yuv420], span: int, count: int) -> list[Yuv420]:
+    """Repeats frames forth and back with a period of `span` frames.
+
+    Raises:
+      UsageError: there are too few frames, or the span is odd.
+    """
+    turn = span // 2
+    if span < 2 or span % 2 or len(frames) <= turn:
+        raise UsageError(
+            f"a loop of {span} frames is not possible from {len(frames)}: it must be "
+            "even, and the clip longer than half of it."
+        )
+    loop = frames[: turn + 1] + frames[turn - 1 : 0 : -1]
+    return [loop[i % span] for i in range(count)]
+
+
+def measure_drift(codec: Codec, frames: list[Yuv420], span: int, qp: int) -> list[dict]:
+    """Encodes looped frames and measures each span after the first frame.
+
+    Args:
+      codec: a loaded model.
+      frames: a loop of `span` frames, over and over.
+      span: frames of the loop.
+      qp: quality.
+
+    Returns:
+      Per span: its first frame, PSNR by plane and weighted, bytes per frame.
+    """
+    settings = codec.settings(qp=qp, num_frames=len(frames))
+    coded = list(codec.encode_iter(map(VideoFrame, frames), settings))
+    spans = []
+    for first in range(1, len(frames) - span + 1, span):
+        part = slice(first, first + span)
+        shown = [one.reconstruction for one in coded[part]]
+        num_bytes = sum(len(one.packet.payload) for one in coded[part])
+        psnr_db = psnr_yuv(frames[part], shown, frames[0].bit_depth)
+        rounded = {f"psnr_{key}": round(value, 3) for key, value in psnr_db.items()}
+        spans.append({"first": first, **rounded, "bytes_per_frame": num_bytes / span})
+    return spans
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m jaxnvc.evaluation.drift", description=__doc__
+    )
+    parser.add_argument("--model", default="eem-lite")
+    parser.add_argument("--clip", default="examples/cars.mkv")
+    parser.add_argument("--frames", type=int, default=309)
+    parser.add_argument("--span", type=int, default=28)
+    parser.add_argument("--qp", type=int, nargs="+", default=[12, 24, 36])
+    args = parser.parse_args(argv)
+    try:
+        codec = jaxnvc.load(args.model)
+        with open_video(args.clip, frames=args.span) as reader:
+            frames = [frame.planes for frame in reader]
+        frames = looped(frames, args.span, args.frames)
+        runs = {str(qp): measure_drift(codec, frames, args.span, qp) for qp in args.qp}
+    except JaxnvcError as error:
+        print(f"drift: {error}", file=sys.stderr)
+        return error.exit_code
+    report = {
+        "model": codec.bundle.name,
+        "model_id": codec.bundle.model_id.hex(),
+        "clip": args.clip,
+        "jax": jax.__version__,
+        "span": args.span,
+        "spans_by_qp": runs,
+    }
+    print(json.dumps(report, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
