@@ -31,9 +31,6 @@ class EncodeSettings:
       refresh_period: frames between drops of the temporal history, 0 for none.
       intra_boost: added to the qp of intra frames (up to 63): every later frame
         is predicted from them, so their quality pays many times over.
-      refresh_boost: added to the qp of refreshed frames: small errors, each not
-        worth a bit in its own frame, add up over hundreds of frames; here they are
-        corrected.
     """
 
     qp: int = 32
@@ -42,7 +39,6 @@ class EncodeSettings:
     skip_schedule: tuple[tuple[int, tuple[int, ...]], ...] = ()
     refresh_period: int = 0
     intra_boost: int = 0
-    refresh_boost: int = 0
 
     def __post_init__(self):
         if not 0 <= self.qp < NUM_QP:
@@ -63,8 +59,7 @@ class EncodeSettings:
 
     def inter_cond(self, frame: int, level: int, *, refresh: bool = False) -> Cond:
         """Returns the conditions of an inter unit of one clip."""
-        qp = min(self.qp + self.refresh_boost * refresh, NUM_QP - 1)
-        return Cond.of(qp, level, self._skip(frame, level), refresh)
+        return Cond.of(self.qp, level, self._skip(frame, level), refresh)
 
     def _skip(self, frame: int, level: int) -> int:
         row = self.skip_thresholds

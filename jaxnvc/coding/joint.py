@@ -97,25 +97,9 @@ def code_unit(
         # A fence: neither task may fuse its part into what both share.
         prior, work = lax.optimization_barrier((prior, work))
         index, active = flat(*prior.table())
-
-        def chosen(work, source, prior, stage=stage):
-            residual, source = codec.residual(work, source, cond, stage)
-            return prior.quantise(residual), source
-
-        def taken(decoder, index, active, shape=prior.index.shape):
-            decoder, symbols = lax.map(lambda a: rans.pop(*a), (decoder, index, active))
-            return symbols.reshape(shape).astype(jnp.float32), decoder
-
-        ours, source = _only_if(request.encoding, chosen, work, source, prior)
-        theirs, decoder = lax.cond(
-            request.encoding,
-            lambda d, i, a, like=ours: (jnp.zeros_like(like), d),
-            taken,
-            decoder,
-            index,
-            active,
+        symbols, source, decoder = _symbols(
+            codec, request.encoding, work, source, prior, decoder, cond, stage
         )
-        symbols = lax.optimization_barrier(ours + theirs)
         stages.append((*flat(symbols.astype(jnp.int32)), index, active))
         checks.append(jax.vmap(rans.checksum)(*stages[-1]))
         work = codec.absorb(work, prior, symbols, cond, stage)
@@ -132,6 +116,26 @@ def code_unit(
         check=combine(checks),
     )
     return Result(payload, state, x_hat, jax.vmap(rans.finish)(decoder))
+
+
+def _symbols(codec, encoding, work, source, prior, decoder, cond: Cond, stage: int):
+    """Chooses a stage's symbols, or reads them; returns them, source and decoder."""
+
+    def chosen(work, source, prior):
+        residual, source = codec.residual(work, source, cond, stage)
+        return prior.quantise(residual), source
+
+    def read(decoder, index, active):
+        decoder, symbols = lax.map(lambda a: rans.pop(*a), (decoder, index, active))
+        return symbols.reshape(prior.index.shape).astype(jnp.float32), decoder
+
+    def nothing(decoder, index, active):
+        return jnp.zeros(prior.index.shape), decoder
+
+    ours, source = _only_if(encoding, chosen, work, source, prior)
+    stage_input = (decoder, *flat(*prior.table()))
+    theirs, decoder = lax.cond(encoding, nothing, read, *stage_input)
+    return lax.optimization_barrier(ours + theirs), source, decoder
 
 
 def _only_if(wanted: jax.Array, function, *args):

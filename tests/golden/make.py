@@ -7,7 +7,7 @@ they must decode for ever.
 import pathlib
 
 import jaxnvc
-from jaxnvc.models.bundle import load_bundle, save_bundle
+from jaxnvc.models.bundle import save_bundle
 from jaxnvc.video import VideoFrame, VideoInfo, create_video, open_video
 from jaxnvc.video.frames import Yuv420
 from tests.coding.test_portability import roughen
@@ -61,7 +61,6 @@ def main() -> None:
         with create_video(str(FOLDER / f"{name}.y4m"), info) as writer:
             for number, planes in enumerate(codec.decode(path.read_bytes()).frames):
                 writer.write(VideoFrame(planes, number))
-    load_bundle(str(MODEL))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,53 @@
+"""The encoder's choice of symbols: what an error costs against what a symbol costs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnvc.entropy.prior import Prior, Residual, code_bits
+
+VALUE = jnp.asarray(np.random.default_rng(0).normal(0, 3, 400), jnp.float32)
+INDEX = jnp.asarray(np.random.default_rng(1).integers(0, 64, 400), jnp.float32)
+
+
+def _prior(**changes) -> Prior:
+    return Prior(index=INDEX, skip=jnp.int32(0)).replace(**changes)
+
+
+def test_without_a_weight_symbols_are_the_nearest():
+    symbols = _prior().quantise(Residual(VALUE))
+    np.testing.assert_array_equal(symbols, np.floor(VALUE + 0.5))
+
+
+def test_where_an_error_costs_nothing_nothing_is_sent():
+    assert not _prior().quantise(Residual(VALUE, jnp.float32(0))).any()
+
+
+def test_where_an_error_is_dear_symbols_are_the_nearest():
+    symbols = _prior().quantise(Residual(VALUE, jnp.float32(1e6)))
+    np.testing.assert_array_equal(symbols, np.floor(VALUE + 0.5))
+
+
+@pytest.mark.parametrize("weight", [0.5, 4.0, 30.0])
+def test_the_choice_is_never_dearer_than_the_nearest_or_zero(weight):
+    def cost(symbols):
+        return weight * (VALUE - symbols) ** 2 + code_bits(symbols, INDEX)
+
+    chosen = _prior().quantise(Residual(VALUE, jnp.float32(weight)))
+    for other in (jnp.floor(VALUE + 0.5), jnp.zeros_like(VALUE)):
+        assert (cost(chosen) <= cost(other) + 1e-4).all()
+
+
+def test_skipped_symbols_are_zero():
+    symbols = _prior(skip=jnp.int32(40)).quantise(Residual(VALUE))
+    assert not symbols[INDEX < 40].any()
+    assert symbols[INDEX >= 40].any()
+
+
+@pytest.mark.parametrize("straight", [False, True])
+def test_gradients_pass_where_a_symbol_moves(straight):
+    prior = _prior(straight=straight)
+    gradient = jax.grad(lambda v: prior.quantise(Residual(v)).sum())(VALUE)
+    moves = np.full(400, True) if straight else np.floor(VALUE + 0.5) != 0
+    np.testing.assert_array_equal(gradient, moves.astype(np.float32))
