@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Callable
 
 from jaxnvc.cli import device, options
 from jaxnvc.errors import UsageError
@@ -40,19 +41,18 @@ def run(args: argparse.Namespace) -> int:
     if args.part == "codec" and not args.clip:
         raise UsageError("bench codec needs frames: give a video with --clip.")
     device.prepare(args.cache_dir)
-    result, table = (_codec if args.part == "codec" else _rans)(args)
-    print(json.dumps(result, indent=1) if args.json else table)
+    result, as_table = (_codec if args.part == "codec" else _rans)(args)
+    print(json.dumps(result, indent=1) if args.json else as_table(result))
     return 0
 
 
-def _rans(args: argparse.Namespace) -> tuple[dict, str]:
+def _rans(args: argparse.Namespace) -> tuple[dict, Callable[[dict], str]]:
     from jaxnvc.evaluation.bench_rans import bench_rans, format_table
 
-    result = bench_rans(quick=args.quick)
-    return result, format_table(result)
+    return bench_rans(quick=args.quick), format_table
 
 
-def _codec(args: argparse.Namespace) -> tuple[dict, str]:
+def _codec(args: argparse.Namespace) -> tuple[dict, Callable[[dict], str]]:
     import jaxnvc
     from jaxnvc.evaluation.bench_codec import bench_sizes, format_speeds
     from jaxnvc.video import open_video
@@ -60,5 +60,5 @@ def _codec(args: argparse.Namespace) -> tuple[dict, str]:
     codec = jaxnvc.load(args.model) if args.model else jaxnvc.load()
     with open_video(args.clip, frames=_FRAMES) as reader:
         frames = [frame.planes for frame in reader]
-    result = bench_sizes(codec, frames, args.size or _SIZES, parts=args.parts)
-    return result, format_speeds(result)
+    sizes = args.size or _SIZES
+    return bench_sizes(codec, frames, sizes, parts=args.parts), format_speeds

@@ -23,7 +23,7 @@ UNDER_CONTRACT = (
     "intra/tiny",
     "intra/base-tiny",
     "avs_eem/tiny",
-    "avs_eem/base-tiny",
+    # The same but for where scales come from: tests/coding/test_joint.py.
     "avs_eem/base-tiny-portable",
 )
 # Untrained, these are working transform codecs; the others start from noise.
