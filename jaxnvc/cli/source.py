@@ -143,9 +143,11 @@ def _container_times(path: str) -> list[int] | None:
             return None
     import av
 
+    from jaxnvc.video.pyav_source import LENIENT
+
     # Whatever is wrong with the file will be told where it is decoded.
     with contextlib.suppress(av.error.FFmpegError, ValueError, IndexError):
-        with av.open(f"file:{path}", metadata_errors="replace") as container:
+        with av.open(f"file:{path}", **LENIENT) as container:
             packets = container.demux(container.streams.video[0])
             times = [
                 packet.pts

@@ -24,6 +24,11 @@ from jaxnvc.video.frames import (
 # Pixel formats taken sample by sample; all others go through swscale.
 _EXACT = {"yuv420p": 8, "yuvj420p": 8, "yuv420p10le": 10}
 # Demuxers that make a "video" out of text.
+# For `av.open`: tags that are not UTF-8 must not keep a video from being read. PyAV 19
+# no longer has the option.
+LENIENT = (
+    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
 _TEXT_DEMUXERS = {"tty", "bin", "xbin", "idf", "adf"}
 _RANGES = {1: False, 2: True}  # AVColorRange: limited, full
 _SWS_LIMITED, _SWS_FULL = 1, 2
@@ -57,7 +62,7 @@ class PyavSource:
             self._container = av.open(
                 f"file:{path}",
                 options={"protocol_whitelist": "file,crypto,data"},
-                metadata_errors="replace",
+                **LENIENT,
             )
         except (av.error.FFmpegError, ValueError) as error:
             raise InputError(_not_a_video(name, path, self._shortfall)) from error
