@@ -48,8 +48,8 @@ def test_ffmpeg_reads_what_we_write(tmp_path, bit_depth):
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frames = list(container.decode(stream))
-    assert stream.average_rate == 25
-    assert stream.sample_aspect_ratio == Fraction(12, 11)
+        assert stream.average_rate == 25
+        assert stream.sample_aspect_ratio == Fraction(12, 11)
     assert frames[0].format.name == ("yuv420p" if bit_depth == 8 else "yuv420p10le")
     for frame, picture in zip(frames, pictures, strict=True):
         for plane, expected in zip(frame.planes, picture.planes, strict=True):
