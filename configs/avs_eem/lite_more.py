@@ -1,8 +1,8 @@
-"""eem-lite, continued: from the released bundle, with a deeper intra codec.
+"""eem-lite, continued: from the bundle of `lite.py`, with a deeper intra codec.
 
 Paper: AVS-EEM v9.2 (the lite preset's blocks are ours).
 Command: python -m train.main --config configs/avs_eem/lite_more.py
-  --init jaxnvc/models/eem-lite.nvcm --out runs/eem-lite-more
+  --init FIRST.nvcm --out runs/eem-lite-more
 Hardware: two CPU cores are enough; see docs/models/eem-lite.md for what was used.
 Data: a folder of clips and a folder of stills, --set clips=DIR --set stills=DIR.
 Expected result: docs/models/eem-lite.md, measured.

@@ -5,7 +5,11 @@ library is installed. The format is described in `docs/FORMAT.md`.
 """
 
 from jaxnvc.bitstream.crc32c import crc32c
-from jaxnvc.bitstream.extensions import pack_sample_aspect, pack_skip_schedule
+from jaxnvc.bitstream.extensions import (
+    pack_sample_aspect,
+    pack_skip_schedule,
+    skip_threshold,
+)
 from jaxnvc.bitstream.footer import IndexEntry
 from jaxnvc.bitstream.framing import PacketKind
 from jaxnvc.bitstream.header import (
@@ -38,5 +42,6 @@ __all__ = [
     "format_info",
     "pack_sample_aspect",
     "pack_skip_schedule",
+    "skip_threshold",
     "unpack_header",
 ]

@@ -70,6 +70,22 @@ def unpack_skip_schedule(extensions: Extensions, num_levels: int) -> SkipSchedul
     return tuple(schedule)
 
 
+def skip_threshold(
+    thresholds: tuple[int, ...], schedule: SkipSchedule, frame: int, level: int
+) -> int:
+    """Returns the skip threshold of a unit.
+
+    Args:
+      thresholds: per quality level, before the first change.
+      schedule: their changes.
+      frame: number of the unit's first frame.
+      level: its quality level; past the last threshold, that one holds.
+    """
+    for first, changed in schedule:
+        thresholds = changed if frame >= first else thresholds
+    return thresholds[min(level, len(thresholds) - 1)]
+
+
 def check_known(extensions: Extensions) -> None:
     """Refuses what must be understood and is not.
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 from jaxnvc.bitstream.crc32c import crc32c
 from jaxnvc.bitstream.extensions import (
     check_known,
+    skip_threshold,
     unpack_sample_aspect,
     unpack_skip_schedule,
 )
@@ -149,9 +150,8 @@ class StreamHeader:
           level: its quality level; past the last threshold, that one holds.
         """
         row = self.skip_thresholds or (0,)
-        for first, changed in unpack_skip_schedule(self.extensions, len(row)):
-            row = changed if frame >= first else row
-        return row[min(level, len(row) - 1)]
+        schedule = unpack_skip_schedule(self.extensions, len(row))
+        return skip_threshold(row, schedule, frame, level)
 
     def pack(self) -> bytes:
         """Returns the header's bytes, CRC included.

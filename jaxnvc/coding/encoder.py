@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnvc.bitstream import Packet, PacketKind
+from jaxnvc.bitstream import Packet, PacketKind, skip_threshold
 from jaxnvc.codecs.protocol import NUM_QP, Cond
 from jaxnvc.coding.gop import is_intra, is_refresh, level_of
 from jaxnvc.coding.joint_programs import choose_programs
@@ -62,10 +62,7 @@ class EncodeSettings:
         return Cond.of(self.qp, level, self._skip(frame, level), refresh)
 
     def _skip(self, frame: int, level: int) -> int:
-        row = self.skip_thresholds
-        for first, changed in self.skip_schedule:
-            row = changed if frame >= first else row
-        return row[min(level, len(row) - 1)]
+        return skip_threshold(self.skip_thresholds, self.skip_schedule, frame, level)
 
 
 @dataclasses.dataclass(frozen=True)
