@@ -21,35 +21,10 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 @pytest.fixture(scope="session")
 def tiny_bundle_path(tmp_path_factory) -> str:
     """Path of an untrained model of the smallest presets."""
-    from train.config import Stage, TrainConfig
-    from train.export import export_params
-    from train.loop import build_models
-    from train.step import initial_params
+    from tests.models import export_untrained
 
-    stage = Stage(
-        name="none",
-        steps=1,
-        frames=2,
-        batch=1,
-        crop=32,
-        learning_rate=1e-3,
-        final_learning_rate=1e-4,
-    )
-    config = TrainConfig(
-        name="tiny",
-        intra="intra/tiny",
-        inter="avs_eem/tiny",
-        stages=(stage,),
-        clips="",
-    )
-    models = build_models(config)
-    params = {
-        unit: initial_params(getattr(models, unit), seed=1)
-        for unit in ("intra", "inter")
-    }
     path = str(tmp_path_factory.mktemp("models") / "tiny.nvcm")
-    export_params(config, params, path)
-    return path
+    return export_untrained(path, "intra/tiny", "avs_eem/tiny")
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,7 @@ import jaxnvc
 from jaxnvc.bitstream import StreamReader, StreamWriter
 from jaxnvc.coding.codec import here
 from jaxnvc.video import VideoFrame, VideoInfo, Yuv420
-from tests.coding.test_portability import roughen
-from train.config import Stage, TrainConfig
-from train.export import export_params
-from train.loop import build_models
-from train.step import initial_params
+from tests.models import export_untrained
 
 WIDTH, HEIGHT, NUM_FRAMES = 72, 56, 3
 
@@ -22,30 +18,8 @@ WIDTH, HEIGHT, NUM_FRAMES = 72, 56, 3
 @pytest.fixture(scope="module")
 def bundle_path(tmp_path_factory) -> str:
     """An untrained model of the smallest presets whose scales come from floats."""
-    stage = Stage(
-        name="none",
-        steps=1,
-        frames=2,
-        batch=1,
-        crop=64,
-        learning_rate=1e-3,
-        final_learning_rate=1e-4,
-    )
-    config = TrainConfig(
-        name="base-tiny",
-        intra="intra/base-tiny",
-        inter="avs_eem/base-tiny",
-        stages=(stage,),
-        clips="",
-    )
-    models = build_models(config)
-    params = {
-        unit: roughen(initial_params(getattr(models, unit), seed=1))
-        for unit in ("intra", "inter")
-    }
     path = str(tmp_path_factory.mktemp("models") / "base-tiny.nvcm")
-    export_params(config, params, path)
-    return path
+    return export_untrained(path, "intra/base-tiny", "avs_eem/base-tiny", rough=True)
 
 
 @pytest.fixture(scope="module")
