@@ -12,6 +12,8 @@ LEAST_SIGMA = 0.11
 _OCTAVES = 8.0
 _LEAST_PROBABILITY = 2.0**-24
 _ESCAPE_BITS = 30.0
+_ESCAPED_MASS = 2.0**-13.7
+_INVERSE_ROOT_TWO = 0.5**0.5
 
 
 def sigma_of(index: jax.Array) -> jax.Array:
@@ -103,15 +105,28 @@ class Prior(struct.PyTreeNode):
 
     def _cheapest(self, residual: Residual, near: jax.Array) -> jax.Array:
         """Chooses among the nearest symbol, the next one towards zero, and zero."""
-        index = lax.stop_gradient(self.index)
+        value = jnp.abs(residual.value)
+        m = jnp.abs(near)
+        scale = _INVERSE_ROOT_TWO / sigma_of(lax.stop_gradient(self.index))
 
-        def cost(symbols):
-            error = residual.rdo_weight * (residual.value - symbols) ** 2
-            return error + code_bits(symbols, index)
+        def below(edge):
+            return lax.erf(edge * scale)
 
-        best, least = near, cost(near)
-        for other in (near - jnp.sign(near), jnp.zeros_like(near)):
-            other_cost = cost(other)
-            best = jnp.where(other_cost < least, other, best)
-            least = jnp.minimum(other_cost, least)
-        return best
+        def cost(magnitude, mass):
+            # The coder's code length, but for the few listed symbols rarer than this:
+            # looking the table up costs more time than it saves bits.
+            bits = jnp.where(mass < _ESCAPED_MASS, _ESCAPE_BITS, -jnp.log2(mass))
+            return residual.rdo_weight * (value - magnitude) ** 2 + bits
+
+        middle = below(m - 0.5)
+        choices = [
+            (m, 0.5 * (below(m + 0.5) - middle)),
+            (m - 1, 0.5 * (middle - below(m - 1.5))),
+            (jnp.zeros_like(m), below(0.5)),
+        ]
+        best, least = m, cost(*choices[0])
+        for magnitude, mass in choices[1:]:
+            other = cost(magnitude, mass)
+            best = jnp.where(other < least, magnitude, best)
+            least = jnp.minimum(other, least)
+        return jnp.where(residual.value < 0, -best, best)

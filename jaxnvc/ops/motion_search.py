@@ -10,8 +10,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnvc.ops.spatial import repeat
-from jaxnvc.ops.warp import warp_bilinear
 
 CELL = 8
 _COARSE_REACH = 4
@@ -163,21 +161,15 @@ def _spread(x, reference, flow, cell: int, smoothness, *, fractional: bool = Fal
     """
     margin = max(cell // 4, 1)
     side = cell + 2 * margin
-    far = 2 * cell + margin + 2
-    origin = _origins(x, cell)
-    blocks = _windows(_edged(x, margin), origin, side)
-    wide = _edged(reference, far)
-    limit = _last_corner(wide, side + 1)
+    blocks = _windows(_edged(x, margin), _origins(x, cell), side)
 
     def predicted(vectors):
-        whole = jnp.floor(vectors)
-        corner = jnp.clip(origin + whole.astype(jnp.int32) + (far - margin), 0, limit)
-        if not fractional:
-            return _windows(wide, corner, side)
-        window = _windows(wide, corner, side + 1)
-        fx, fy = jnp.moveaxis(vectors - whole, -1, 0)[:, None, None]
-        rows = window[:-1] * (1 - fy) + window[1:] * fy
-        return rows[:, :-1] * (1 - fx) + rows[:, 1:] * fx
+        if fractional:
+            return _displaced(reference, vectors, cell, margin)
+        far = 2 * cell + margin + 2
+        wide = _edged(reference, far)
+        corner = _origins(x, cell) + vectors.astype(jnp.int32) + (far - margin)
+        return _windows(wide, jnp.clip(corner, 0, _last_corner(wide, side)), side)
 
     centre = _smooth_median(flow)
     candidates = _candidates(flow)
@@ -234,11 +226,9 @@ def _refine(x, reference, flow, cell: int, smoothness) -> jax.Array:
     return _choose(cost, vectors)
 
 
-def _cell_sums(x: jax.Array) -> jax.Array:
-    """Averages [B, H, W] over each 8x8 cell and, at half weight, its neighbours."""
-    batch, height, width = x.shape
-    cells = x.reshape(batch, height // CELL, CELL, width // CELL, CELL).mean((2, 4))
-    return _box(cells[..., None], 3)[..., 0] + cells
+def _around(mean: jax.Array) -> jax.Array:
+    """Averages cells [B, h, w] over themselves and, at half weight, their neighbours."""
+    return _box(mean[..., None], 3)[..., 0] + mean
 
 
 def _subpixel(x, reference, flow, smoothness) -> jax.Array:
@@ -249,13 +239,19 @@ def _subpixel(x, reference, flow, smoothness) -> jax.Array:
 
     Source: Lucas and Kanade, 1981, on overlapping windows.
     """
-    gradient = jnp.stack([_central(reference, axis=2), _central(reference, axis=1)], -1)
-    stacked = jnp.concatenate([reference[..., None], gradient], -1)
-    sampled = warp_bilinear(stacked, repeat(flow, CELL))
-    error = x - sampled[..., 0]
-    gx, gy = sampled[..., 1], sampled[..., 2]
-    xx, xy, yy = _cell_sums(gx * gx), _cell_sums(gx * gy), _cell_sums(gy * gy)
-    ex, ey = _cell_sums(gx * error), _cell_sums(gy * error)
+    batch, height, width = x.shape
+    cells = x.reshape(batch, height // CELL, CELL, width // CELL, CELL)
+    blocks = jnp.transpose(cells, (2, 4, 0, 1, 3))
+    predicted = _displaced(reference, flow, CELL, 1)
+    gx = 0.5 * (predicted[1:-1, 2:] - predicted[1:-1, :-2])
+    gy = 0.5 * (predicted[2:, 1:-1] - predicted[:-2, 1:-1])
+    error = blocks - predicted[1:-1, 1:-1]
+
+    def total(product):
+        return _around(product.mean((0, 1)))
+
+    xx, xy, yy = total(gx * gx), total(gx * gy), total(gy * gy)
+    ex, ey = total(gx * error), total(gy * error)
     pull = _FLATNESS * (1 + 10 * smoothness)[:, None, None] + 0.05 * (xx + yy)
     towards = pull[..., None] * (_smooth_median(flow) - flow)
     ex, ey = ex + towards[..., 0], ey + towards[..., 1]
@@ -265,11 +261,18 @@ def _subpixel(x, reference, flow, smoothness) -> jax.Array:
     return flow + jnp.clip(step / determinant[..., None], -1, 1)
 
 
-def _central(x: jax.Array, axis: int) -> jax.Array:
-    """Returns central differences, edges replicated."""
-    margin = [(0, 0)] * x.ndim
-    margin[axis] = (1, 1)
-    padded = jnp.pad(x, margin, mode="edge")
-    size = x.shape[axis]
-    after = lax.slice_in_dim(padded, 2, size + 2, axis=axis)
-    return 0.5 * (after - lax.slice_in_dim(padded, 0, size, axis=axis))
+def _displaced(reference, flow, cell: int, margin: int) -> jax.Array:
+    """Interpolates linearly each cell's displaced block and a margin around it.
+
+    Returns [side, side, B, h, w], side = cell + 2 margin.
+    """
+    side = cell + 2 * margin
+    far = 2 * cell + margin + 2
+    wide = _edged(reference, far)
+    whole = jnp.floor(flow)
+    corner = _origins(reference, cell) + whole.astype(jnp.int32) + (far - margin)
+    limit = _last_corner(wide, side + 1)
+    window = _windows(wide, jnp.clip(corner, 0, limit), side + 1)
+    fx, fy = jnp.moveaxis(flow - whole, -1, 0)[:, None, None]
+    rows = window[:-1] + (window[1:] - window[:-1]) * fy
+    return rows[:, :-1] + (rows[:, 1:] - rows[:, :-1]) * fx
