@@ -30,19 +30,23 @@ def stage_mask(height: int, width: int, channels: int, stage: int) -> np.ndarray
 
 def take_quarter(x: jax.Array, stage: int) -> jax.Array:
     """Gathers the elements of `stage` from [B, H, W, C] into [B, H, W, C/4]."""
-    batch, height, width, channels = x.shape
-    groups = x.reshape(batch, height, width, NUM_QUARTERS, -1)
-    chosen = group_map(height, width, stage)[None, :, :, None]
-    quarter = groups[..., 0, :]
-    for group in range(1, NUM_QUARTERS):
-        quarter = jnp.where(chosen == group, groups[..., group, :], quarter)
-    return quarter
+    return _product(x * stage_mask(*x.shape[1:], stage), _copies(x.shape[-1]).T)
 
 
 def put_quarter(quarter: jax.Array, stage: int) -> jax.Array:
     """Spreads [B, H, W, C/4] over [B, H, W, C], zero outside `stage`."""
-    batch, height, width, features = quarter.shape
+    height, width, features = quarter.shape[1:]
     channels = features * NUM_QUARTERS
-    mask = stage_mask(height, width, channels, stage).astype(quarter.dtype)
-    copies = np.tile(np.eye(features, dtype=np.float32), NUM_QUARTERS)
-    return jnp.matmul(quarter, copies, precision=lax.Precision.HIGHEST) * mask
+    spread = _product(quarter, _copies(channels))
+    return spread * stage_mask(height, width, channels, stage)
+
+
+def _copies(channels: int) -> np.ndarray:
+    """Returns the matrix [C/4, C] that repeats a quarter for all four groups."""
+    return np.tile(np.eye(channels // NUM_QUARTERS, dtype=np.float32), NUM_QUARTERS)
+
+
+def _product(x: jax.Array, ones_and_zeros: np.ndarray) -> jax.Array:
+    # Selecting would do as well, but XLA recomputes what it selects from for each
+    # reader; a product is computed once. It is exact: one term, the rest are zeros.
+    return jnp.matmul(x, ones_and_zeros, precision=lax.Precision.HIGHEST)
