@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-
 CELL = 8
 _COARSE_REACH = 4
 _COARSEST = 3
@@ -227,7 +226,7 @@ def _refine(x, reference, flow, cell: int, smoothness) -> jax.Array:
 
 
 def _around(mean: jax.Array) -> jax.Array:
-    """Averages cells [B, h, w] over themselves and, at half weight, their neighbours."""
+    """Averages cells [B, h, w] over themselves and, at half weight, those beside."""
     return _box(mean[..., None], 3)[..., 0] + mean
 
 
