@@ -3,8 +3,7 @@
 from tests.coding.test_portability import roughen
 from train.config import Stage, TrainConfig
 from train.export import export_params
-from train.loop import build_models
-from train.step import initial_params
+from train.state import build_models, initial_params
 
 
 def export_untrained(path: str, intra: str, inter: str, *, rough: bool = False) -> str:

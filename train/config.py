@@ -20,6 +20,12 @@ class Stage:
       crop: luma side of a square crop, a multiple of 32.
       learning_rate: at the start of the stage.
       final_learning_rate: at its end; a cosine in between.
+      groups: inter frames of each gradient group, summing to frames - 1; no gradient
+        passes from one to the one before. None stands for one group.
+      most_repeats: the first frame is coded onto itself up to so many times before
+        the window, without gradient; 0 for never.
+      repeat_share: share of steps that do so.
+      trainable: regular expressions of the parameters that move; none for all.
     """
 
     name: str
@@ -29,6 +35,10 @@ class Stage:
     crop: int
     learning_rate: float
     final_learning_rate: float
+    groups: tuple[int, ...] = ()
+    most_repeats: int = 0
+    repeat_share: float = 0.0
+    trainable: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.crop % 32:
@@ -40,6 +50,18 @@ class Stage:
             raise UsageError(
                 f"Stage.frames is {self.frames}, but a window holds the intra frame "
                 "and at least one inter frame; choose 2 or more."
+            )
+        if self.groups and (
+            sum(self.groups) != self.frames - 1 or min(self.groups) < 1
+        ):
+            raise UsageError(
+                f"Stage.groups is {self.groups}, but groups of 1 or more frames must "
+                f"sum to frames - 1 = {self.frames - 1}; change either."
+            )
+        if (self.repeat_share > 0) != (self.most_repeats > 0):
+            raise UsageError(
+                f"Stage.most_repeats is {self.most_repeats} and repeat_share is "
+                f"{self.repeat_share}, but both or neither are above 0; change either."
             )
 
 
@@ -63,6 +85,10 @@ class TrainConfig:
       intra_weight: distortion weight of intra frames over inter frames.
       save_every: steps between checkpoints.
       log_every: steps between progress lines.
+      validation: folder of clips to validate on, or None.
+      validate_every: steps between validations.
+      validation_frames: frames of each clip.
+      validation_crop: luma side of the part from the clip's middle.
     """
 
     name: str
@@ -80,6 +106,10 @@ class TrainConfig:
     intra_weight: float = 1.8
     save_every: int = 250
     log_every: int = 25
+    validation: str | None = None
+    validate_every: int = 500
+    validation_frames: int = 12
+    validation_crop: int = 192
 
     def stage_at(self, step: int) -> tuple[Stage, int]:
         """Returns the stage of a global step and the step within it."""

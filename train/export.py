@@ -11,8 +11,7 @@ from jaxnvc.errors import JaxnvcError, UsageError
 from jaxnvc.models.bundle import save_bundle
 from train import checkpoint
 from train.config import TrainConfig, load_config
-from train.loop import build_models
-from train.step import TrainState, initial_state
+from train.state import TrainState, build_models, initial_state
 
 SKIP_THRESHOLDS = (4, 4, 4)
 INTRA_BOOST = 10

@@ -1,28 +1,24 @@
 """The training loop: batches in, checkpoints and metrics out."""
 
 import functools
-import json
 import pathlib
+import signal
 import sys
+import threading
 import time
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jaxnvc.codecs import registry
 from jaxnvc.errors import UsageError
-from train import checkpoint
-from train.config import TrainConfig
+from train import checkpoint, mesh
+from train.config import Stage, TrainConfig
 from train.data.batches import Windows, prefetched
-from train.step import Models, initial_state, qp_sample, train_step
-
-
-def build_models(config: TrainConfig) -> Models:
-    """Builds the modules a configuration names."""
-    return Models(
-        intra=registry.build(config.intra), inter=registry.build(config.inter)
-    )
+from train.log import Log
+from train.state import TrainState, build_models, initial_state
+from train.step import draw, train_step
+from train.validate import Validation
+from train.window import Window
 
 
 def graft(params: dict, init: dict) -> dict:
@@ -52,8 +48,18 @@ def graft(params: dict, init: dict) -> dict:
     return grafted
 
 
-def run(config: TrainConfig, folder: str, *, init=None, until_s: float | None = None):
+def run(
+    config: TrainConfig,
+    folder: str,
+    *,
+    init=None,
+    until_s: float | None = None,
+    devices=None,
+) -> TrainState:
     """Trains until the curriculum ends, resuming from the folder's checkpoint.
+
+    The same function serves one core and many processes of many devices, which share
+    each batch out. SIGTERM saves a checkpoint and returns.
 
     Args:
       config: the run.
@@ -61,75 +67,101 @@ def run(config: TrainConfig, folder: str, *, init=None, until_s: float | None = 
       init: parameters {"intra", "inter"} to start from when there is no checkpoint,
         as far as they fit.
       until_s: stops, with a checkpoint, after this many seconds.
+      devices: those to use; None stands for all of all processes.
 
     Returns:
       The last `TrainState`.
+
+    Raises:
+      UsageError: the devices cannot share a batch out, or a checkpoint is of another
+        model.
+      InputError: the data are missing or too small.
     """
+    devices = mesh.data_mesh(devices)
     models = build_models(config)
-    state = initial_state(models, config)
-    if init is not None:
-        params = graft(state.params, init)
-        averaged = jax.tree.map(jnp.copy, params)
-        state = state.replace(params=params, averaged=averaged)
+    state = _first_state(config, models, init, devices)
     manager = checkpoint.manager(folder, config.save_every)
     state = checkpoint.restore(manager, state)
-    step_fn = jax.jit(functools.partial(train_step, models, config), donate_argnums=0)
-    log = Log(config, pathlib.Path(folder) / "metrics.jsonl", int(state.step))
-    started = time.monotonic()
-    for step, batch in prefetched(Windows(config), config, int(state.step)):
-        rng = np.random.default_rng([config.seed, step, 1])
-        clip = jnp.asarray(batch).astype(jnp.float32) / 255
-        qp = jnp.asarray(qp_sample(rng, len(batch)))
-        boost = jnp.asarray(
-            rng.integers(0, config.most_boost + 1, len(batch)), jnp.int32
-        )
-        phase = jnp.int32(rng.integers(4))
-        state, metrics = step_fn(state, clip, qp, boost, phase)
-        log.add(step, metrics, batch)
-        checkpoint.save(manager, state)
-        if until_s is not None and time.monotonic() - started > until_s:
-            break
+    windows = Windows(config)
+    validation = Validation(config, models, folder) if config.validation else None
+    log = Log(config, _metrics_file(folder))
+
+    @functools.cache
+    def program(stage: Stage):
+        step = functools.partial(train_step, models, config, stage)
+        return jax.jit(step, donate_argnums=0)
+
+    def rows_of(step: int):
+        stage, _ = config.stage_at(step)
+        return windows.rows(step, stage, mesh.local_rows(devices, stage.batch))
+
+    started = asked = time.monotonic()
+    with Termination() as termination:
+        for step, rows in prefetched(rows_of, int(state.step), config.total_steps):
+            waited = time.monotonic() - asked
+            stage, _ = config.stage_at(step)
+            window = _window(config, stage, step, rows, devices)
+            state, metrics = program(stage)(state, window)
+            log.add(step, metrics, stage.batch * stage.frames, waited)
+            checkpoint.save(manager, state)
+            if validation and (step + 1) % config.validate_every == 0:
+                log.write(validation(state))
+            over = until_s is not None and time.monotonic() - started > until_s
+            if over or termination.due(manager, step):
+                break
+            asked = time.monotonic()
     checkpoint.save(manager, state, force=True)
     manager.wait_until_finished()
     return state
 
 
-class Log:
-    """Averages metrics between lines; one JSON object per line on disk."""
+def _metrics_file(folder: str) -> pathlib.Path:
+    """Returns this process's metrics file; those of others are numbered."""
+    index = jax.process_index()
+    name = "metrics.jsonl" if index == 0 else f"metrics.{index}.jsonl"
+    return pathlib.Path(folder) / name
 
-    def __init__(self, config: TrainConfig, path: pathlib.Path, step: int):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._config, self._file = config, path.open("a")
-        self._pending, self._frames = [], 0
-        self._since, self._first = time.monotonic(), step
 
-    def add(self, step: int, metrics: dict, batch: np.ndarray):
-        """Adds a step; prints and writes every `log_every` steps."""
-        self._pending.append(metrics)
-        self._frames += batch.shape[0] * batch.shape[1]
-        if (step + 1) % self._config.log_every:
-            return
-        seconds = time.monotonic() - self._since
-        mean = {key: float(np.mean([m[key] for m in self._pending])) for key in metrics}
-        stage, _ = self._config.stage_at(step)
-        line = {
-            "step": step + 1,
-            "stage": stage.name,
-            "seconds": round(seconds, 3),
-            "frames_per_s": round(self._frames / seconds, 2),
-            **{key: round(value, 5) for key, value in mean.items()},
-        }
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
-        left = (self._config.total_steps - step - 1) * seconds / len(self._pending)
-        print(
-            f"step={step + 1} {stage.name} "
-            f"I {mean['bpp_intra']:.3f}bpp {mean['psnr_intra']:.2f}dB "
-            f"P {mean['bpp_inter']:.4f}bpp {mean['psnr_inter']:.2f}dB "
-            f"logJ {mean['log_j_intra']:.3f} {mean['log_j_inter']:.3f} "
-            f"{self._frames / seconds:.1f}fps eta={left / 60:.0f}min",
-            file=sys.stderr,
-            flush=True,
-        )
-        self._pending, self._frames = [], 0
-        self._since = time.monotonic()
+def _first_state(config: TrainConfig, models, init, devices) -> TrainState:
+    state = initial_state(models, config)
+    if init is not None:
+        params = graft(state.params, init)
+        averaged = jax.tree.map(jnp.copy, params)
+        state = state.replace(params=params, averaged=averaged)
+    return mesh.replicate(devices, state)
+
+
+def _window(config: TrainConfig, stage: Stage, step: int, rows, devices) -> Window:
+    """Joins this process's rows of a batch with how they are coded."""
+    drawn = draw(config, stage, step)
+    mine = mesh.local_rows(devices, stage.batch)
+    local = {"clip": rows, **{k: drawn.pop(k)[mine] for k in ("qp", "boost")}}
+    return Window(**mesh.shard(devices, local), **mesh.replicate(devices, drawn))
+
+
+class Termination:
+    """Turns SIGTERM into a stop after the step in progress, for all processes."""
+
+    def __enter__(self) -> "Termination":
+        self._asked = False
+        # Several processes stop at the same step: JAX's own service agrees on it.
+        self._alone = jax.process_count() == 1
+        self._handles = self._alone and _in_main_thread()
+        if self._handles:
+            self._before = signal.signal(signal.SIGTERM, self._ask)
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._handles:
+            signal.signal(signal.SIGTERM, self._before)
+
+    def _ask(self, *_) -> None:
+        self._asked = True
+
+    def due(self, manager, step: int) -> bool:
+        """Tells whether to stop after a step."""
+        return self._asked if self._alone else manager.reached_preemption(step)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

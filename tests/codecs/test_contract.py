@@ -17,7 +17,7 @@ from jaxnvc.coding.gop import level_of
 from jaxnvc.coding.unit import decode_unit, encode_unit, estimate_unit
 from jaxnvc.ops.frame import from_planes
 from tests.coding.test_portability import roughen
-from train.step import initial_params
+from train.state import initial_params
 
 UNDER_CONTRACT = (
     "intra/tiny",

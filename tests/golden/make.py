@@ -11,7 +11,7 @@ from jaxnvc.models.bundle import save_bundle
 from jaxnvc.video import VideoFrame, VideoInfo, create_video, open_video
 from jaxnvc.video.frames import Yuv420
 from tests.coding.test_portability import roughen
-from train.step import initial_params
+from train.state import initial_params
 
 FOLDER = pathlib.Path(__file__).parent
 MODEL = FOLDER / "tiny.nvcm"

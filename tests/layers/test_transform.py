@@ -18,7 +18,7 @@ from jaxnvc.layers.transform import (
 from jaxnvc.ops.dct import cell_transform
 from jaxnvc.ops.frame import from_planes
 from jaxnvc.ops.spatial import depth_to_space, space_to_depth
-from train.step import initial_params
+from train.state import initial_params
 
 
 def test_the_new_inverse_transform_inverts_the_forward_one():

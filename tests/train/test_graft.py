@@ -9,7 +9,8 @@ from jaxnvc.codecs import registry
 from jaxnvc.errors import UsageError
 from train.config import Stage, TrainConfig
 from train.loop import graft
-from train.step import initial_params, schedule
+from train.optim import schedule
+from train.state import initial_params
 
 
 def test_a_deeper_model_takes_what_it_shares_and_keeps_the_rest():

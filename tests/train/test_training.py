@@ -16,10 +16,12 @@ from train.config import Stage, TrainConfig, with_settings
 from train.data.batches import Windows
 from train.data.clips import VIDEO_SUFFIXES, load_folder
 from train.export import export
-from train.loop import build_models, run
-from train.step import initial_state, window_loss
+from train.loop import run
+from train.state import build_models, initial_state
+from train.window import Window, window_metrics
 
 STEPS = 4
+ONE = jax.devices()[:1]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,7 @@ def config(cars, tmp_path_factory) -> TrainConfig:
 def uninterrupted(config, tmp_path_factory):
     """The run in one go: its folder and last state."""
     folder = tmp_path_factory.mktemp("run")
-    return folder, run(config, str(folder))
+    return folder, run(config, str(folder), devices=ONE)
 
 
 def test_a_run_writes_one_line_of_metrics_per_interval(uninterrupted):
@@ -68,13 +70,14 @@ def test_a_run_writes_one_line_of_metrics_per_interval(uninterrupted):
 
 def test_training_lowers_the_intra_cost_of_a_fixed_batch(config, uninterrupted):
     models = build_models(config)
-    clip = jnp.asarray(Windows(config).batch(99, config.stages[0]) / np.float32(255))
-    qp, none = jnp.array([12, 36]), jnp.array([0, 0])
+    clip = jnp.asarray(
+        Windows(config).rows(99, config.stages[0], range(2)) / np.float32(255)
+    )
+    window = Window.of(clip, jnp.array([12, 36]))
 
     @jax.jit
     def cost(params):
-        _, metrics = window_loss(models, params, clip, qp, none, jnp.int32(0), 1.8)
-        return metrics["log_j_intra"]
+        return window_metrics(models, params, window, 1.8)["log_j_intra"]
 
     before = cost(initial_state(models, config).params)
     assert cost(uninterrupted[1].params) < before
@@ -82,9 +85,9 @@ def test_training_lowers_the_intra_cost_of_a_fixed_batch(config, uninterrupted):
 
 def test_a_stopped_run_resumes_to_the_same_weights(config, uninterrupted, tmp_path):
     # A time limit of zero stops after one step, with a checkpoint.
-    stopped = run(config, str(tmp_path), until_s=0.0)
+    stopped = run(config, str(tmp_path), until_s=0.0, devices=ONE)
     assert int(stopped.step) == 1
-    state = run(config, str(tmp_path))
+    state = run(config, str(tmp_path), devices=ONE)
     assert int(state.step) == STEPS
     for ours, theirs in zip(
         jax.tree.leaves(state), jax.tree.leaves(uninterrupted[1]), strict=True
@@ -103,12 +106,14 @@ def test_an_exported_run_encodes_and_decodes(config, uninterrupted, tmp_path, ca
 
 
 def test_batches_depend_on_seed_and_step_alone(config):
-    windows = Windows(config)
-    stage = config.stages[0]
-    np.testing.assert_array_equal(windows.batch(3, stage), windows.batch(3, stage))
-    assert not np.array_equal(windows.batch(3, stage), windows.batch(4, stage))
+    windows, stage = Windows(config), config.stages[0]
+    both = windows.rows(3, stage, range(2))
+    np.testing.assert_array_equal(both, Windows(config).rows(3, stage, range(2)))
+    # A row is the same whichever process draws it.
+    np.testing.assert_array_equal(both[1:], windows.rows(3, stage, [1]))
+    assert not np.array_equal(both, windows.rows(4, stage, range(2)))
     other = Windows(dataclasses.replace(config, seed=1))
-    assert not np.array_equal(windows.batch(3, stage), other.batch(3, stage))
+    assert not np.array_equal(both, other.rows(3, stage, range(2)))
 
 
 def test_a_broken_clip_is_reported_and_the_rest_is_used(config, tmp_path, capsys):

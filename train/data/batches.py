@@ -1,19 +1,28 @@
 """Random windows of clips as training batches, deterministic per step."""
 
 import concurrent.futures
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
+from jaxnvc.errors import InputError
 from train.config import Stage, TrainConfig
-from train.data.clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Clip, load_folder
+from train.data.clips import (
+    IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Clip,
+    load_folder,
+    packed,
+)
 from train.data.synthetic import moving_window
 
 
 class Windows:
-    """Draws batches; batch `step` depends on the seed and the step alone.
+    """Draws windows; each depends on the seed, the step and its row alone.
 
-    So a resumed run sees exactly the batches that an uninterrupted one sees.
+    So a resumed run sees exactly the batches that an uninterrupted one sees, and any
+    number of processes share a batch out without talking.
     """
 
     def __init__(self, config: TrainConfig):
@@ -24,10 +33,14 @@ class Windows:
             load_folder(config.stills, IMAGE_SUFFIXES) if config.stills else []
         )
 
-    def batch(self, step: int, stage: Stage) -> np.ndarray:
-        """Returns uint8 packed windows [B, T, crop/2, crop/2, 6]."""
-        rng = np.random.default_rng([self._seed, step])
-        return np.stack([self._window(rng, stage) for _ in range(stage.batch)])
+    def rows(self, step: int, stage: Stage, rows: Iterable[int]) -> np.ndarray:
+        """Returns some rows of a batch, uint8 packed [rows, T, crop/2, crop/2, 6]."""
+        return np.stack(
+            [
+                self._window(np.random.default_rng([self._seed, step, row]), stage)
+                for row in rows
+            ]
+        )
 
     def _window(self, rng: np.random.Generator, stage: Stage) -> np.ndarray:
         if rng.random() < self._share:
@@ -36,9 +49,7 @@ class Windows:
         else:
             y, uv = self._cut(rng, stage)
         y, uv = _augment(y, uv, rng)
-        frames, side, _ = y.shape
-        cells = y.reshape(frames, side // 2, 2, side // 2, 2).transpose(0, 1, 3, 2, 4)
-        return np.concatenate([cells.reshape(*uv.shape[:3], 4), uv], -1)
+        return packed(y, uv)
 
     def _cut(self, rng, stage: Stage) -> tuple[np.ndarray, np.ndarray]:
         clip = self._suitable(rng, stage)
@@ -61,6 +72,11 @@ class Windows:
             for clip in self._clips
             if len(clip.y) >= stage.frames and min(clip.y.shape[1:]) >= stage.crop
         ]
+        if not fit:
+            raise InputError(
+                f"no clip has {stage.frames} frames of {stage.crop}x{stage.crop}, as "
+                f"stage {stage.name!r} asks; give larger clips or a smaller crop."
+            )
         weights = np.array([len(clip.y) for clip in fit], float)
         return fit[rng.choice(len(fit), p=weights / weights.sum())]
 
@@ -75,15 +91,12 @@ def _augment(y, uv, rng) -> tuple[np.ndarray, np.ndarray]:
     return y, uv
 
 
-def prefetched(windows: Windows, config: TrainConfig, first: int) -> Iterator:
-    """Yields (step, batch) from step `first` on, two batches ahead in a thread."""
+def prefetched(draw: Callable[[int], Any], first: int, end: int) -> Iterator:
+    """Yields (step, draw(step)) for first <= step < end, two ahead in a thread."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-
-        def submit(step):
-            return pool.submit(windows.batch, step, config.stage_at(step)[0])
-
-        ahead = [submit(first), submit(first + 1)]
-        for step in range(first, config.total_steps):
-            batch = ahead.pop(0).result()
-            ahead.append(submit(step + 2))
-            yield step, batch
+        ahead = [pool.submit(draw, step) for step in range(first, min(first + 2, end))]
+        for step in range(first, end):
+            drawn = ahead.pop(0).result()
+            if step + 2 < end:
+                ahead.append(pool.submit(draw, step + 2))
+            yield step, drawn

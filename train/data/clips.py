@@ -76,3 +76,14 @@ def load_folder(folder: str, suffixes: tuple[str, ...]) -> list[Clip]:
             "point the configuration at a folder of clips."
         )
     return clips
+
+
+def packed(y: np.ndarray, uv: np.ndarray) -> np.ndarray:
+    """Packs planes [T, H, W] and [T, H/2, W/2, 2] as codecs take them.
+
+    Returns:
+      [T, H/2, W/2, 6], see `jaxnvc.ops.frame`.
+    """
+    frames, height, width = y.shape
+    cells = y.reshape(frames, height // 2, 2, width // 2, 2).transpose(0, 1, 3, 2, 4)
+    return np.concatenate([cells.reshape(*uv.shape[:3], 4), uv], -1)

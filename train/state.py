@@ -1,0 +1,78 @@
+"""What a training run carries from step to step, and its first value."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from jaxnvc.codecs import registry
+from jaxnvc.codecs.protocol import Cond, UnitCodec
+from train.config import TrainConfig
+from train.optim import optimiser
+
+
+class TrainState(struct.PyTreeNode):
+    """What a checkpoint holds.
+
+    Attributes:
+      step: int32, steps taken.
+      params: {"intra": .., "inter": ..}.
+      averaged: exponential moving average of `params`.
+      opt_state: optimiser state.
+    """
+
+    step: jax.Array
+    params: dict
+    averaged: dict
+    opt_state: optax.OptState
+
+
+@dataclasses.dataclass(frozen=True)
+class Models:
+    """The two modules of a model."""
+
+    intra: UnitCodec
+    inter: UnitCodec
+
+
+def build_models(config: TrainConfig) -> Models:
+    """Builds the modules a configuration names."""
+    return Models(
+        intra=registry.build(config.intra), inter=registry.build(config.inter)
+    )
+
+
+def initial_state(models: Models, config: TrainConfig) -> TrainState:
+    """Initialises parameters and optimiser."""
+    params = {
+        name: initial_params(getattr(models, name), config.seed)
+        for name in ("intra", "inter")
+    }
+    return TrainState(
+        step=jnp.int32(0),
+        params=params,
+        # A copy: donated buffers must not be shared between fields.
+        averaged=jax.tree.map(jnp.copy, params),
+        opt_state=optimiser(config).init(params),
+    )
+
+
+def initial_params(model: UnitCodec, seed: int):
+    """Returns freshly initialised parameters of a family's module."""
+    size = model.size_multiple // 2
+    x = jnp.zeros((1, size, size, 6))
+
+    def one_unit(codec, x):
+        cond = Cond.of(32)
+        work = codec.begin(codec.reset(x, cond), cond)
+        source = codec.analyse(x, x, cond)
+        for stage in range(codec.num_stages):
+            prior, work = codec.prior(work, cond, stage)
+            residual, source = codec.residual(work, source, cond, stage)
+            work = codec.absorb(work, prior, prior.quantise(residual), cond, stage)
+        return codec.finish(work, cond)
+
+    init = jax.jit(lambda key: model.init(key, x, method=one_unit))
+    return init(jax.random.key(seed))["params"]
