@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxnvc.errors import UsageError
 from train import checkpoint, mesh
 from train.config import Stage, TrainConfig
-from train.data.batches import Windows, prefetched
+from train.data.batches import open_windows, prefetched
 from train.log import Log
 from train.state import TrainState, build_models, initial_state
 from train.step import draw, train_step
@@ -82,7 +82,7 @@ def run(
     state = _first_state(config, models, init, devices)
     manager = checkpoint.manager(folder, config.save_every)
     state = checkpoint.restore(manager, state)
-    windows = Windows(config)
+    windows = open_windows(config)
     validation = Validation(config, models, folder) if config.validation else None
     log = Log(config, _metrics_file(folder))
 

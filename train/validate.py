@@ -12,7 +12,8 @@ import numpy as np
 
 from jaxnvc.errors import UsageError
 from train.config import TrainConfig
-from train.data.clips import VIDEO_SUFFIXES, Clip, load_folder, packed
+from train.data.clips import VIDEO_SUFFIXES, Clip, load_folder
+from train.data.transforms import packed
 from train.export import export
 from train.sheet import save_sheet
 from train.state import Models, TrainState

@@ -13,7 +13,7 @@ from jaxnvc.errors import InputError, UsageError
 from jaxnvc.video import VideoInfo, create_video
 from train import losses
 from train.config import Stage, TrainConfig, with_settings
-from train.data.batches import Windows
+from train.data.batches import FolderWindows
 from train.data.clips import VIDEO_SUFFIXES, load_folder
 from train.export import export
 from train.loop import run
@@ -71,7 +71,7 @@ def test_a_run_writes_one_line_of_metrics_per_interval(uninterrupted):
 def test_training_lowers_the_intra_cost_of_a_fixed_batch(config, uninterrupted):
     models = build_models(config)
     clip = jnp.asarray(
-        Windows(config).rows(99, config.stages[0], range(2)) / np.float32(255)
+        FolderWindows(config).rows(99, config.stages[0], range(2)) / np.float32(255)
     )
     window = Window.of(clip, jnp.array([12, 36]))
 
@@ -106,13 +106,13 @@ def test_an_exported_run_encodes_and_decodes(config, uninterrupted, tmp_path, ca
 
 
 def test_batches_depend_on_seed_and_step_alone(config):
-    windows, stage = Windows(config), config.stages[0]
+    windows, stage = FolderWindows(config), config.stages[0]
     both = windows.rows(3, stage, range(2))
-    np.testing.assert_array_equal(both, Windows(config).rows(3, stage, range(2)))
+    np.testing.assert_array_equal(both, FolderWindows(config).rows(3, stage, range(2)))
     # A row is the same whichever process draws it.
     np.testing.assert_array_equal(both[1:], windows.rows(3, stage, [1]))
     assert not np.array_equal(both, windows.rows(4, stage, range(2)))
-    other = Windows(dataclasses.replace(config, seed=1))
+    other = FolderWindows(dataclasses.replace(config, seed=1))
     assert not np.array_equal(both, other.rows(3, stage, range(2)))
 
 

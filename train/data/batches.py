@@ -13,16 +13,18 @@ from train.data.clips import (
     VIDEO_SUFFIXES,
     Clip,
     load_folder,
-    packed,
 )
+from train.data.records import RecordWindows, is_dataset
 from train.data.synthetic import moving_window
+from train.data.transforms import augmented, cut, packed
 
 
-class Windows:
-    """Draws windows; each depends on the seed, the step and its row alone.
+class FolderWindows:
+    """Draws windows of videos and stills held in memory.
 
-    So a resumed run sees exactly the batches that an uninterrupted one sees, and any
-    number of processes share a batch out without talking.
+    Each depends on the seed, the step and its row alone. So a resumed run sees exactly
+    the batches that an uninterrupted one sees, and any number of processes share a
+    batch out without talking.
     """
 
     def __init__(self, config: TrainConfig):
@@ -47,31 +49,12 @@ class Windows:
             still = self._stills[rng.integers(len(self._stills))]
             y, uv = moving_window(still, stage.frames, stage.crop, rng)
         else:
-            y, uv = self._cut(rng, stage)
-        y, uv = _augment(y, uv, rng)
-        return packed(y, uv)
-
-    def _cut(self, rng, stage: Stage) -> tuple[np.ndarray, np.ndarray]:
-        clip = self._suitable(rng, stage)
-        length, height, width = clip.y.shape
-        longest = (length - 1) // (stage.frames - 1)
-        stride = 2 if longest >= 2 and rng.random() < 0.2 else 1
-        first = rng.integers(length - stride * (stage.frames - 1))
-        times = slice(first, first + stride * (stage.frames - 1) + 1, stride)
-        top = rng.integers((height - stage.crop) // 2 + 1) * 2
-        left = rng.integers((width - stage.crop) // 2 + 1) * 2
-        y = clip.y[times, top : top + stage.crop, left : left + stage.crop]
-        half = slice(top // 2, (top + stage.crop) // 2)
-        uv = clip.uv[times, half, left // 2 : (left + stage.crop) // 2]
-        return y, uv
+            y, uv = cut(self._suitable(rng, stage), stage, rng)
+        return packed(*augmented(y, uv, rng))
 
     def _suitable(self, rng, stage: Stage) -> Clip:
         """Draws a clip large and long enough, in proportion to its frames."""
-        fit = [
-            clip
-            for clip in self._clips
-            if len(clip.y) >= stage.frames and min(clip.y.shape[1:]) >= stage.crop
-        ]
+        fit = [clip for clip in self._clips if clip.holds(stage)]
         if not fit:
             raise InputError(
                 f"no clip has {stage.frames} frames of {stage.crop}x{stage.crop}, as "
@@ -81,14 +64,9 @@ class Windows:
         return fit[rng.choice(len(fit), p=weights / weights.sum())]
 
 
-def _augment(y, uv, rng) -> tuple[np.ndarray, np.ndarray]:
-    """Flips in space and reverses in time at random."""
-    for axis in (0, 1, 2):
-        if rng.random() < 0.5:
-            y, uv = np.flip(y, axis), np.flip(uv, axis)
-    if rng.random() < 0.5:
-        y, uv = y.swapaxes(1, 2), uv.swapaxes(1, 2)
-    return y, uv
+def open_windows(config: TrainConfig) -> FolderWindows | RecordWindows:
+    """Opens a run's data: a folder of videos, or a data set built from one."""
+    return (RecordWindows if is_dataset(config.clips) else FolderWindows)(config)
 
 
 def prefetched(draw: Callable[[int], Any], first: int, end: int) -> Iterator:

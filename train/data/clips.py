@@ -7,6 +7,7 @@ import sys
 import numpy as np
 
 from jaxnvc.errors import InputError
+from train.config import Stage
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".y4m", ".avi")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -25,6 +26,10 @@ class Clip:
     name: str
     y: np.ndarray
     uv: np.ndarray
+
+    def holds(self, stage: Stage) -> bool:
+        """Tells whether a window of a stage fits."""
+        return len(self.y) >= stage.frames and min(self.y.shape[1:]) >= stage.crop
 
 
 def _planes(packed: np.ndarray, height: int, width: int):
@@ -76,14 +81,3 @@ def load_folder(folder: str, suffixes: tuple[str, ...]) -> list[Clip]:
             "point the configuration at a folder of clips."
         )
     return clips
-
-
-def packed(y: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """Packs planes [T, H, W] and [T, H/2, W/2, 2] as codecs take them.
-
-    Returns:
-      [T, H/2, W/2, 6], see `jaxnvc.ops.frame`.
-    """
-    frames, height, width = y.shape
-    cells = y.reshape(frames, height // 2, 2, width // 2, 2).transpose(0, 1, 3, 2, 4)
-    return np.concatenate([cells.reshape(*uv.shape[:3], 4), uv], -1)
