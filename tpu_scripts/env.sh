@@ -6,6 +6,9 @@
 : "${TPU_VERSION:=tpu-ubuntu2204-base}"
 : "${REMOTE_DIR:=jaxnvc}"
 : "${CONFIG:=configs/avs_eem/lite.py}"
+: "${LOCAL_DIR:=runs/fetched}"
+: "${XPK_CLUSTER:=jaxnvc}"
+: "${XPK_SLICES:=1}"
 : "${OUT:?set OUT to a run folder or bucket path, for example gs://bucket/run}"
 
 DRY_RUN=0

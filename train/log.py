@@ -1,22 +1,28 @@
 """Progress lines for people, JSON lines for programs."""
 
 import json
-import pathlib
 import resource
 import sys
 import time
 
 import numpy as np
+from etils import epath
 
 from train.config import TrainConfig
 
 
 class Log:
-    """Averages metrics between lines; one JSON object per line on disk."""
+    """Averages metrics between lines; one JSON object per line on disk.
 
-    def __init__(self, config: TrainConfig, path: pathlib.Path):
+    Lines are appended to a local file. Objects of a bucket cannot grow, so there the
+    whole file is written anew.
+    """
+
+    def __init__(self, config: TrainConfig, path: epath.Path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._config, self._file = config, path.open("a")
+        self._config, self._path = config, path
+        self._remote = "://" in str(path)
+        self._text = path.read_text() if self._remote and path.exists() else ""
         self._restart()
 
     def _restart(self):
@@ -69,5 +75,10 @@ class Log:
 
     def write(self, line: dict):
         """Appends a JSON line to the metrics file."""
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        text = json.dumps(line) + "\n"
+        if self._remote:
+            self._text += text
+            self._path.write_text(self._text)
+        else:
+            with self._path.open("a") as file:
+                file.write(text)

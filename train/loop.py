@@ -1,7 +1,6 @@
 """The training loop: batches in, checkpoints and metrics out."""
 
 import functools
-import pathlib
 import signal
 import sys
 import threading
@@ -9,6 +8,7 @@ import time
 
 import jax
 import jax.numpy as jnp
+from etils import epath
 
 from jaxnvc.errors import UsageError
 from train import checkpoint, mesh
@@ -115,11 +115,11 @@ def run(
     return state
 
 
-def _metrics_file(folder: str) -> pathlib.Path:
+def _metrics_file(folder: str) -> epath.Path:
     """Returns this process's metrics file; those of others are numbered."""
     index = jax.process_index()
     name = "metrics.jsonl" if index == 0 else f"metrics.{index}.jsonl"
-    return pathlib.Path(folder) / name
+    return epath.Path(folder) / name
 
 
 def _first_state(config: TrainConfig, models, init, devices) -> TrainState:

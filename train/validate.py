@@ -2,13 +2,13 @@
 
 import functools
 import json
-import pathlib
-import shutil
 import sys
+import tempfile
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils import epath
 
 from jaxnvc.errors import UsageError
 from train.config import TrainConfig
@@ -31,7 +31,7 @@ class Validation:
 
     def __init__(self, config: TrainConfig, models: Models, folder: str):
         self._config, self._models = config, models
-        self._folder = pathlib.Path(folder)
+        self._folder = epath.Path(folder)
         frames, side = config.validation_frames, config.validation_crop
         clips = load_folder(config.validation, VIDEO_SUFFIXES)
         self._clips = [
@@ -79,15 +79,20 @@ class Validation:
         return line
 
     def _keep(self, state: TrainState, params: dict, score: float) -> None:
-        clip = self._clips[0][1]
-        save_sheet(str(self._folder / "validation.png"), *self._pictures(params, clip))
-        record = self._folder / "best.json"
-        if record.exists() and json.loads(record.read_text())["score"] <= score:
-            return
-        partial = self._folder / "best.partial.nvcm"
-        export(self._config, state.replace(averaged=params), str(partial))
-        shutil.move(partial, self._folder / "best.nvcm")
-        record.write_text(json.dumps({"score": score, "step": int(state.step)}))
+        with tempfile.TemporaryDirectory() as folder:
+            # Made here and copied whole: the run's folder may be in a bucket.
+            made = epath.Path(folder)
+            pictures = self._pictures(params, self._clips[0][1])
+            save_sheet(str(made / "validation.png"), *pictures)
+            sheet = made / "validation.png"
+            sheet.copy(self._folder / sheet.name, overwrite=True)
+            record = self._folder / "best.json"
+            if record.exists() and json.loads(record.read_text())["score"] <= score:
+                return
+            bundle = made / "best.nvcm"
+            export(self._config, state.replace(averaged=params), str(bundle))
+            bundle.copy(self._folder / bundle.name, overwrite=True)
+            record.write_text(json.dumps({"score": score, "step": int(state.step)}))
 
     @functools.cached_property
     def _intra(self):

@@ -2,7 +2,14 @@
 
 import dataclasses
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
 
+import av
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +18,7 @@ import pytest
 import jaxnvc
 from jaxnvc.errors import InputError, UsageError
 from jaxnvc.video import VideoInfo, create_video
+from tests.conftest import CACHE
 from train import losses
 from train.config import Stage, TrainConfig, with_settings
 from train.data.batches import FolderWindows
@@ -18,9 +26,10 @@ from train.data.clips import VIDEO_SUFFIXES, load_folder
 from train.export import export
 from train.loop import run
 from train.state import build_models, initial_state
+from train.validate import Validation
 from train.window import Window, window_metrics
 
-STEPS = 4
+STEPS = 20
 ONE = jax.devices()[:1]
 
 
@@ -83,16 +92,87 @@ def test_training_lowers_the_intra_cost_of_a_fixed_batch(config, uninterrupted):
     assert cost(uninterrupted[1].params) < before
 
 
-def test_a_stopped_run_resumes_to_the_same_weights(config, uninterrupted, tmp_path):
-    # A time limit of zero stops after one step, with a checkpoint.
-    stopped = run(config, str(tmp_path), until_s=0.0, devices=ONE)
-    assert int(stopped.step) == 1
-    state = run(config, str(tmp_path), devices=ONE)
+def _lines(folder) -> dict[int, dict]:
+    """Returns the metrics of every step, the last ones written if it ran twice."""
+    lines = map(json.loads, (folder / "metrics.jsonl").open())
+    return {line["step"]: line for line in lines}
+
+
+def _start(config, folder, *arguments, devices=1):
+    """Trains in a process of its own."""
+    file = folder.parent / f"{folder.name}.py"
+    file.write_text(
+        "from train.config import Stage, TrainConfig\n"
+        f"def get_config():\n    return {config!r}\n"
+    )
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    command = [sys.executable, "-m", "train.main", "--config", str(file)]
+    command += ["--out", str(folder), "--cache", str(CACHE), *arguments]
+    environment = os.environ | {"XLA_FLAGS": flags}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def _wait_for_step(process, folder, step: int):
+    deadline = time.monotonic() + 300
+    metrics = folder / "metrics.jsonl"
+    while not (metrics.exists() and step in _lines(folder)):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_run_that_is_terminated_and_then_killed_resumes_exactly(
+    config, uninterrupted, tmp_path
+):
+    folder = tmp_path / "run"
+    first = _start(config, folder)
+    _wait_for_step(first, folder, 1)
+    first.send_signal(signal.SIGTERM)
+    # SIGTERM: the step is finished and saved, the exit is clean.
+    assert first.wait(60) == 0, first.stderr.read()
+    saved = max(_lines(folder))
+    assert saved < STEPS
+    assert (folder / "checkpoints" / str(saved)).is_dir()
+    second = _start(config, folder)
+    _wait_for_step(second, folder, saved + 1)
+    second.kill()
+    second.wait(60)
+    state = run(config, str(folder), devices=ONE)
     assert int(state.step) == STEPS
     for ours, theirs in zip(
         jax.tree.leaves(state), jax.tree.leaves(uninterrupted[1]), strict=True
     ):
         np.testing.assert_array_equal(ours, theirs)
+    whole, resumed = _lines(uninterrupted[0]), _lines(folder)
+    for step in whole:
+        assert whole[step]["log_j_inter"] == resumed[step]["log_j_inter"]
+
+
+def test_two_processes_train_as_one_and_save_together(config, uninterrupted, tmp_path):
+    folder = tmp_path / "run"
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        address = f"localhost:{probe.getsockname()[1]}"
+    joined = ["--coordinator", address, "--processes", "2", "--process"]
+    processes = [_start(config, folder, *joined, str(index)) for index in range(2)]
+    for process in processes:
+        _, said = process.communicate(timeout=400)
+        assert process.returncode == 0, said
+    whole, shared = _lines(uninterrupted[0]), _lines(folder)
+    assert list(whole) == list(shared)
+    for step, line in list(whole.items())[:4]:
+        for key in ("log_j_intra", "log_j_inter"):
+            # Sums are rounded in another order; steps of training amplify it.
+            assert shared[step][key] == pytest.approx(line[key], abs=0.02)
+    assert (folder / "checkpoints" / str(STEPS)).is_dir()
+
+
+def test_resuming_can_be_refused(config, uninterrupted):
+    folder, _ = uninterrupted
+    process = _start(config, folder, "--resume", "never")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "holds checkpoints and --resume never was given" in said
 
 
 def test_an_exported_run_encodes_and_decodes(config, uninterrupted, tmp_path, cars):
@@ -103,6 +183,37 @@ def test_an_exported_run_encodes_and_decodes(config, uninterrupted, tmp_path, ca
     assert not video.damages
     error = video.frames[1].y.astype(float) - cars[1].y
     assert 10 * np.log10(255**2 / np.mean(error**2)) > 28
+
+
+def test_validation_keeps_the_best_model_and_shows_pictures(
+    config, uninterrupted, tmp_path
+):
+    models = build_models(config)
+    chosen = dataclasses.replace(
+        config, validation=config.clips, validation_frames=3, validation_crop=64
+    )
+    validation = Validation(chosen, models, str(tmp_path))
+    trained = uninterrupted[1]
+    good = validation(trained)
+    best = (tmp_path / "best.nvcm").read_bytes()
+    first = initial_state(models, config)
+    bad = validation(trained.replace(averaged=first.params))
+    assert good["score"] < bad["score"]
+    assert (tmp_path / "best.nvcm").read_bytes() == best
+    assert json.loads((tmp_path / "best.json").read_text())["step"] == STEPS
+    jaxnvc.load(str(tmp_path / "best.nvcm"))
+    with av.open(str(tmp_path / "validation.png")) as picture:
+        # A row of source, reconstruction and difference for each of four qualities.
+        assert (picture.streams.video[0].width, picture.streams.video[0].height) == (
+            3 * 64,
+            4 * 64,
+        )
+
+
+def test_validation_on_clips_that_are_too_small_is_refused(config, tmp_path):
+    chosen = dataclasses.replace(config, validation=config.clips, validation_frames=99)
+    with pytest.raises(UsageError, match="no clip of .* has 99 frames"):
+        Validation(chosen, build_models(config), str(tmp_path))
 
 
 def test_batches_depend_on_seed_and_step_alone(config):
