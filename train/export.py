@@ -4,14 +4,12 @@ import argparse
 import dataclasses
 import sys
 
-import jax
-
 from jaxnvc.codecs import registry
 from jaxnvc.errors import JaxnvcError, UsageError
 from jaxnvc.models.bundle import save_bundle
 from train import checkpoint
 from train.config import TrainConfig, load_config
-from train.state import TrainState, build_models, initial_state
+from train.state import TrainState, abstract_state, build_models
 
 SKIP_THRESHOLDS = (4, 4, 4)
 INTRA_BOOST = 10
@@ -65,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         config = load_config(args.config)
-        like = jax.eval_shape(lambda: initial_state(build_models(config), config))
+        like = abstract_state(build_models(config), config)
         manager = checkpoint.manager(args.run, config.save_every)
         state = checkpoint.restore(manager, like)
         if state is like:

@@ -79,17 +79,12 @@ def run(
     """
     devices = mesh.data_mesh(devices)
     models = build_models(config)
-    state = _first_state(config, models, init, devices)
     manager = checkpoint.manager(folder, config.save_every)
-    state = checkpoint.restore(manager, state)
+    state = checkpoint.restore(manager, _first_state(config, models, init, devices))
     windows = open_windows(config)
     validation = Validation(config, models, folder) if config.validation else None
     log = Log(config, _metrics_file(folder))
-
-    @functools.cache
-    def program(stage: Stage):
-        step = functools.partial(train_step, models, config, stage)
-        return jax.jit(step, donate_argnums=0)
+    program = functools.cache(functools.partial(_program, config, models))
 
     def rows_of(step: int):
         stage, _ = config.stage_at(step)
@@ -113,6 +108,12 @@ def run(
     checkpoint.save(manager, state, force=True)
     manager.wait_until_finished()
     return state
+
+
+def _program(config: TrainConfig, models, stage: Stage):
+    """Returns the compiled step of a stage."""
+    step = functools.partial(train_step, models, config, stage)
+    return jax.jit(step, donate_argnums=0)
 
 
 def _metrics_file(folder: str) -> epath.Path:

@@ -1,6 +1,7 @@
 """What a training run carries from step to step, and its first value."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -46,10 +47,30 @@ def build_models(config: TrainConfig) -> Models:
 
 def initial_state(models: Models, config: TrainConfig) -> TrainState:
     """Initialises parameters and optimiser."""
-    params = {
-        name: initial_params(getattr(models, name), config.seed)
-        for name in ("intra", "inter")
-    }
+    return _state_of(
+        config,
+        {
+            name: initial_params(getattr(models, name), config.seed)
+            for name in ("intra", "inter")
+        },
+    )
+
+
+def abstract_state(models: Models, config: TrainConfig) -> TrainState:
+    """Returns shapes and types of `initial_state`, without computing it."""
+
+    def state():
+        key = jax.random.key(config.seed)
+        params = {
+            name: _initialiser(getattr(models, name))(key)
+            for name in ("intra", "inter")
+        }
+        return _state_of(config, params)
+
+    return jax.eval_shape(state)
+
+
+def _state_of(config: TrainConfig, params: dict) -> TrainState:
     return TrainState(
         step=jnp.int32(0),
         params=params,
@@ -61,6 +82,14 @@ def initial_state(models: Models, config: TrainConfig) -> TrainState:
 
 def initial_params(model: UnitCodec, seed: int):
     """Returns freshly initialised parameters of a family's module."""
+    # Run once, it is all compile time: a third of it without optimisation.
+    init = jax.jit(
+        _initialiser(model), compiler_options={"xla_backend_optimization_level": 0}
+    )
+    return init(jax.random.key(seed))
+
+
+def _initialiser(model: UnitCodec) -> Callable:
     size = model.size_multiple // 2
     x = jnp.zeros((1, size, size, 6))
 
@@ -74,5 +103,4 @@ def initial_params(model: UnitCodec, seed: int):
             work = codec.absorb(work, prior, prior.quantise(residual), cond, stage)
         return codec.finish(work, cond)
 
-    init = jax.jit(lambda key: model.init(key, x, method=one_unit))
-    return init(jax.random.key(seed))["params"]
+    return lambda key: model.init(key, x, method=one_unit)["params"]

@@ -10,6 +10,7 @@ import sys
 import time
 
 import av
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,18 +20,16 @@ import jaxnvc
 from jaxnvc.errors import InputError, UsageError
 from jaxnvc.video import VideoInfo, create_video
 from tests.conftest import CACHE
-from train import losses
+from train import checkpoint, losses
 from train.config import Stage, TrainConfig, with_settings
 from train.data.batches import FolderWindows
 from train.data.clips import VIDEO_SUFFIXES, load_folder
 from train.export import export
-from train.loop import run
-from train.state import build_models, initial_state
+from train.state import TrainState, abstract_state, build_models, initial_state
 from train.validate import Validation
 from train.window import Window, window_metrics
 
 STEPS = 20
-ONE = jax.devices()[:1]
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +57,47 @@ def config(cars, tmp_path_factory) -> TrainConfig:
         inter="avs_eem/tiny",
         stages=(stage,),
         clips=str(folder),
-        save_every=2,
+        save_every=5,
         log_every=1,
     )
+
+
+def _lines(folder) -> dict[int, dict]:
+    """Returns the metrics of every step, the last ones written if it ran twice."""
+    lines = map(json.loads, (folder / "metrics.jsonl").open())
+    return {line["step"]: line for line in lines}
+
+
+def _start(config, folder, *arguments):
+    """Trains in a process of its own, on one device."""
+    file = folder.parent / f"{folder.name}.py"
+    file.write_text(
+        "from train.config import Stage, TrainConfig\n"
+        f"def get_config():\n    return {config!r}\n"
+    )
+    command = [sys.executable, "-m", "train.main", "--config", str(file)]
+    command += ["--out", str(folder), "--cache", str(CACHE), *arguments]
+    environment = os.environ | {"XLA_FLAGS": ""}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(config, tmp_path_factory):
     """The run in one go: its folder and last state."""
-    folder = tmp_path_factory.mktemp("run")
-    return folder, run(config, str(folder), devices=ONE)
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    _finish(_start(config, folder))
+    return folder, _restored(config, folder)
+
+
+def _restored(config, folder) -> TrainState:
+    """Returns the newest checkpoint of a run."""
+    like = abstract_state(build_models(config), config)
+    return checkpoint.restore(checkpoint.manager(str(folder), 1), like)
+
+
+def _finish(process):
+    _, said = process.communicate(timeout=500)
+    assert process.returncode == 0, said
 
 
 def test_a_run_writes_one_line_of_metrics_per_interval(uninterrupted):
@@ -90,26 +120,6 @@ def test_training_lowers_the_intra_cost_of_a_fixed_batch(config, uninterrupted):
 
     before = cost(initial_state(models, config).params)
     assert cost(uninterrupted[1].params) < before
-
-
-def _lines(folder) -> dict[int, dict]:
-    """Returns the metrics of every step, the last ones written if it ran twice."""
-    lines = map(json.loads, (folder / "metrics.jsonl").open())
-    return {line["step"]: line for line in lines}
-
-
-def _start(config, folder, *arguments, devices=1):
-    """Trains in a process of its own."""
-    file = folder.parent / f"{folder.name}.py"
-    file.write_text(
-        "from train.config import Stage, TrainConfig\n"
-        f"def get_config():\n    return {config!r}\n"
-    )
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    command = [sys.executable, "-m", "train.main", "--config", str(file)]
-    command += ["--out", str(folder), "--cache", str(CACHE), *arguments]
-    environment = os.environ | {"XLA_FLAGS": flags}
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
 def _wait_for_step(process, folder, step: int):
@@ -137,12 +147,10 @@ def test_a_run_that_is_terminated_and_then_killed_resumes_exactly(
     _wait_for_step(second, folder, saved + 1)
     second.kill()
     second.wait(60)
-    state = run(config, str(folder), devices=ONE)
-    assert int(state.step) == STEPS
-    for ours, theirs in zip(
-        jax.tree.leaves(state), jax.tree.leaves(uninterrupted[1]), strict=True
-    ):
-        np.testing.assert_array_equal(ours, theirs)
+    _finish(_start(config, folder))
+    ours, theirs = _restored(config, folder), uninterrupted[1]
+    assert int(ours.step) == STEPS
+    chex.assert_trees_all_equal(ours, theirs)
     whole, resumed = _lines(uninterrupted[0]), _lines(folder)
     for step in whole:
         assert whole[step]["log_j_inter"] == resumed[step]["log_j_inter"]
@@ -156,8 +164,7 @@ def test_two_processes_train_as_one_and_save_together(config, uninterrupted, tmp
     joined = ["--coordinator", address, "--processes", "2", "--process"]
     processes = [_start(config, folder, *joined, str(index)) for index in range(2)]
     for process in processes:
-        _, said = process.communicate(timeout=400)
-        assert process.returncode == 0, said
+        _finish(process)
     whole, shared = _lines(uninterrupted[0]), _lines(folder)
     assert list(whole) == list(shared)
     for step, line in list(whole.items())[:4]:
