@@ -1,7 +1,7 @@
 """Parameters and multiply-accumulates of a model, counted from its traced programs.
 
 Counted are convolutions and matrix products, as the papers do: not warps,
-correlations, activations, resampling, nor the entropy coder. Nothing is run and no
+correlations, activations, resampling, selections, nor the entropy coder. Nothing is run and no
 table of layers is consulted, so a figure is what the program would do.
 
 Source of the convention: AVS-EEM v9.2 Table V, whose 27.44 KMAC per pixel for the
@@ -20,6 +20,7 @@ import jax.numpy as jnp
 
 from jaxnvc.codecs import registry
 from jaxnvc.codecs.protocol import Cond, UnitCodec
+from jaxnvc.layers.quarters import SELECTION
 from jaxnvc.ops.frame import PACKED_CHANNELS
 from jaxnvc.ops.spatial import ceil_to
 
@@ -169,7 +170,7 @@ def _count(jaxpr, path: str, times: int, macs: collections.Counter) -> None:
         here = f"{path}/{equation.source_info.name_stack}"
         if name == "conv_general_dilated":
             macs[here] += times * _convolution(equation)
-        elif name == "dot_general":
+        elif name == "dot_general" and SELECTION not in here:
             macs[here] += times * _product(equation)
         elif name == "cond":
             _count_dearest(equation.params["branches"], here, times, macs)

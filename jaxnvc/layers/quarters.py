@@ -12,6 +12,8 @@ import numpy as np
 from jax import lax
 
 NUM_QUARTERS = 4
+# The name of products that only select: they are no arithmetic of the codec.
+SELECTION = "selection"
 _TURN = (0, 3, 2, 1)
 
 
@@ -49,4 +51,5 @@ def _copies(channels: int) -> np.ndarray:
 def _product(x: jax.Array, ones_and_zeros: np.ndarray) -> jax.Array:
     # Selecting would do as well, but XLA recomputes what it selects from for each
     # reader; a product is computed once. It is exact: one term, the rest are zeros.
-    return jnp.matmul(x, ones_and_zeros, precision=lax.Precision.HIGHEST)
+    with jax.named_scope(SELECTION):
+        return jnp.matmul(x, ones_and_zeros, precision=lax.Precision.HIGHEST)
