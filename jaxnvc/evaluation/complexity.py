@@ -1,8 +1,8 @@
 """Parameters and multiply-accumulates of a model, counted from its traced programs.
 
 Counted are convolutions and matrix products, as the papers do: not warps,
-correlations, activations, resampling, selections, nor the entropy coder. Nothing is run and no
-table of layers is consulted, so a figure is what the program would do.
+correlations, activations, resampling, selections, nor the entropy coder. Nothing is
+run and no table of layers is consulted, so a figure is what the program would do.
 
 Source of the convention: AVS-EEM v9.2 Table V, whose 27.44 KMAC per pixel for the
 flow network closes only this way.
