@@ -4,9 +4,12 @@ import argparse
 import dataclasses
 import sys
 
+import jax
+import numpy as np
+
 from jaxnvc.codecs import registry
 from jaxnvc.errors import JaxnvcError, UsageError
-from jaxnvc.models.bundle import save_bundle
+from jaxnvc.models.bundle import load_bundle, save_bundle
 from train import checkpoint
 from train.config import TrainConfig, load_config
 from train.state import TrainState, abstract_state, build_models
@@ -54,12 +57,41 @@ def export_params(
     return save_bundle(path, params, meta)
 
 
+def mean_of(params: dict, other: dict) -> dict:
+    """Returns the mean of two models of one start, often better than either.
+
+    Raises:
+      UsageError: they are not of one kind.
+
+    Source: Wortsman et al., "Model soups", 2022.
+    """
+    shapes = [
+        [
+            (path, np.shape(leaf))
+            for path, leaf in jax.tree_util.tree_leaves_with_path(p)
+        ]
+        for p in (params, other)
+    ]
+    if shapes[0] != shapes[1]:
+        raise UsageError(
+            "--average needs a bundle of the run's own model; give the one it started "
+            "from."
+        )
+    return jax.tree.map(lambda a, b: (np.asarray(a) + np.asarray(b)) / 2, params, other)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Exports a run's newest checkpoint; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m train.export", description=__doc__)
     parser.add_argument("--config", required=True, help="a file with get_config()")
     parser.add_argument("--run", required=True, help="run folder with checkpoints")
     parser.add_argument("--out", required=True, help="bundle to write")
+    parser.add_argument(
+        "--average",
+        metavar="BUNDLE",
+        help="write the mean of the run's weights and this bundle's; for one that the "
+        "run started from",
+    )
     args = parser.parse_args(argv)
     try:
         config = load_config(args.config)
@@ -68,6 +100,9 @@ def main(argv: list[str] | None = None) -> int:
         state = checkpoint.restore(manager, like)
         if state is like:
             raise UsageError(f"run {args.run!r} has no checkpoint; train first.")
+        if args.average:
+            other = load_bundle(args.average).params
+            state = state.replace(averaged=mean_of(state.averaged, other))
         model_id = export(config, state, args.out)
     except JaxnvcError as error:
         print(f"export: {error}", file=sys.stderr)
