@@ -68,36 +68,43 @@ def picture(cars):
     return from_planes(*planes, multiple=32)[None]
 
 
-@jax.jit
-def _reconstruct(picture, qp):
-    """Returns x_hat of an untrained intra codec that rounds to nearest.
+@pytest.fixture(scope="module")
+def reconstruct():
+    """x_hat of an untrained intra codec that rounds to nearest, by picture and qp.
 
     Where an error costs a million bits, no rate is worth a farther symbol.
     """
     model = registry.build("intra/tiny", rdo_weight=1e6)
     params = initial_params(model, seed=1)
-    cond = Cond.of(qp)
-    codec = model.bind({"params": params})
-    source = codec.analyse(picture, picture, cond)
-    state = codec.reset(picture, cond)
-    return estimate_unit(model, params, state, source, cond).x_hat
+
+    @jax.jit
+    def run(picture, qp):
+        cond = Cond.of(qp)
+        codec = model.bind({"params": params})
+        source = codec.analyse(picture, picture, cond)
+        state = codec.reset(picture, cond)
+        return estimate_unit(model, params, state, source, cond).x_hat
+
+    return run
 
 
 # Steps of qp 0 and 63 are whole samples: many coefficients lie on rounding edges.
 @pytest.mark.parametrize("qp", [1, 33, 61])
-def test_the_untrained_intra_codec_is_the_dct_a_quantiser_and_its_inverse(picture, qp):
+def test_the_untrained_intra_codec_is_the_dct_a_quantiser_and_its_inverse(
+    picture, qp, reconstruct
+):
     matrix = cell_transform().astype(np.float64)
     step = luma_step(qp) / 255 * np.where(is_chroma(), 1.22, 1.0)
     cells = np.asarray(space_to_depth(picture - 0.5, 4), np.float64)
     y_hat = np.floor(cells @ matrix / step + 0.5) * step
     expected = np.clip(0.5 + np.asarray(depth_to_space(y_hat @ matrix.T, 4)), 0, 1)
-    error = np.abs(np.asarray(_reconstruct(picture, qp)) - expected)
+    error = np.abs(np.asarray(reconstruct(picture, qp)) - expected)
     # A coefficient that lies on a rounding edge may fall to the other side.
     assert np.mean(error < 1e-4) > 0.98
 
 
-def test_the_untrained_intra_codec_is_good_at_the_highest_quality(picture):
+def test_the_untrained_intra_codec_is_good_at_the_highest_quality(picture, reconstruct):
     """A step of 4 has a noise of 4 / sqrt(12) = 1.15, which is 46.9 dB."""
-    error = 255 * (_reconstruct(picture, 63) - picture)
+    error = 255 * (reconstruct(picture, 63) - picture)
     psnr_db = 20 * np.log10(255) - 10 * np.log10(float(jnp.mean(error**2)))
     assert psnr_db > 38
