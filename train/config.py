@@ -7,6 +7,8 @@ from typing import Any
 
 from jaxnvc.errors import UsageError
 
+_PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stage:
@@ -83,6 +85,8 @@ class TrainConfig:
       ema: decay of the averaged weights.
       most_boost: the intra frame's qp is raised by 0 to this, at random.
       intra_weight: distortion weight of intra frames over inter frames.
+      precision: of the float networks' products on accelerators, whose parameters are
+        float32 all the same: "float32", "tensorfloat32" or "bfloat16".
       save_every: steps between checkpoints.
       log_every: steps between progress lines.
       validation: folder of clips to validate on, or None.
@@ -104,12 +108,20 @@ class TrainConfig:
     ema: float = 0.998
     most_boost: int = 16
     intra_weight: float = 1.8
+    precision: str = "float32"
     save_every: int = 250
     log_every: int = 25
     validation: str | None = None
     validate_every: int = 500
     validation_frames: int = 12
     validation_crop: int = 192
+
+    def __post_init__(self):
+        if self.precision not in _PRECISIONS:
+            raise UsageError(
+                f"precision is {self.precision!r}, but it is one of "
+                f"{', '.join(_PRECISIONS)}; choose one."
+            )
 
     def stage_at(self, step: int) -> tuple[Stage, int]:
         """Returns the stage of a global step and the step within it."""

@@ -1,4 +1,4 @@
-"""Progress lines for people, JSON lines for programs."""
+"""Progress lines for people, JSON lines and TensorBoard events for programs."""
 
 import json
 import resource
@@ -8,7 +8,9 @@ import time
 import numpy as np
 from etils import epath
 
-from train.config import TrainConfig
+from jaxnvc.errors import UsageError
+from train.config import Stage, TrainConfig
+from train.throughput import Program, peak_flops
 
 
 class Log:
@@ -18,41 +20,62 @@ class Log:
     whole file is written anew.
     """
 
-    def __init__(self, config: TrainConfig, path: epath.Path):
+    def __init__(
+        self,
+        config: TrainConfig,
+        path: epath.Path,
+        devices: int,
+        tensorboard: bool = False,
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
         self._config, self._path = config, path
+        self._events = _event_writer(path.parent) if tensorboard else None
         self._remote = "://" in str(path)
         self._text = path.read_text() if self._remote and path.exists() else ""
+        self._peak_flops = devices * peak_flops()
         self._restart()
 
+    def close(self):
+        """Finishes the event file."""
+        if self._events:
+            self._events.close()
+
     def _restart(self):
-        self._pending, self._frames, self._waited = [], 0, 0.0
+        self._pending, self._waited = [], 0.0
         self._since = time.monotonic()
 
-    def add(self, step: int, metrics: dict, frames: int, waited_s: float):
+    def stage(self, stage: Stage, program: Program):
+        """Tells of a stage's program before its first step; its time starts here."""
+        self._stage, self._program = stage, program
+        _say(f"stage {stage.name}: a step is {program}")
+        self._restart()
+
+    def add(self, step: int, metrics: dict, waited_s: float):
         """Adds a step; prints and writes every `log_every` steps.
 
         Args:
           step: its number, from 0.
           metrics: arrays of the step; read only when a line is due, so that the
             device is not waited for.
-          frames: frames trained on.
           waited_s: seconds the step waited for its data.
         """
         self._pending.append(metrics)
-        self._frames += frames
         self._waited += waited_s
         if (step + 1) % self._config.log_every:
             return
         mean = {key: float(np.mean([m[key] for m in self._pending])) for key in metrics}
         seconds = time.monotonic() - self._since
-        stage, _ = self._config.stage_at(step)
+        steps = len(self._pending)
+        rate = steps * self._stage.batch * self._stage.frames / seconds
+        flops = steps * self._program.flops / seconds
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         line = {
             "step": step + 1,
-            "stage": stage.name,
+            "stage": self._stage.name,
             "seconds": round(seconds, 3),
-            "frames_per_s": round(self._frames / seconds, 2),
+            "frames_per_s": round(rate, 2),
+            "gflops": round(flops / 1e9, 2),
+            "flop_utilisation": round(flops / self._peak_flops, 4),
             "input_wait_share": round(self._waited / seconds, 4),
             "peak_memory_mib": round(
                 peak / (2**20 if sys.platform == "darwin" else 2**10)
@@ -60,21 +83,19 @@ class Log:
             **{key: round(value, 5) for key, value in mean.items()},
         }
         self.write(line)
-        left = (self._config.total_steps - step - 1) * seconds / len(self._pending)
-        print(
-            f"step={step + 1} {stage.name} "
+        left = (self._config.total_steps - step - 1) * seconds / steps
+        _say(
+            f"step={step + 1} {self._stage.name} "
             f"I {mean['bpp_intra']:.3f}bpp {mean['psnr_intra']:.2f}dB "
             f"P {mean['bpp_inter']:.4f}bpp {mean['psnr_inter']:.2f}dB "
             f"logJ {mean['log_j_intra']:.3f} {mean['log_j_inter']:.3f} "
-            f"{self._frames / seconds:.1f}fps wait {100 * self._waited / seconds:.0f}% "
-            f"eta={left / 60:.0f}min",
-            file=sys.stderr,
-            flush=True,
+            f"{rate:.1f}fps {100 * flops / self._peak_flops:.0f}% of peak "
+            f"wait {100 * self._waited / seconds:.0f}% eta={left / 60:.0f}min",
         )
         self._restart()
 
     def write(self, line: dict):
-        """Appends a JSON line to the metrics file."""
+        """Appends a JSON line to the metrics file, and its numbers to the events."""
         text = json.dumps(line) + "\n"
         if self._remote:
             self._text += text
@@ -82,3 +103,23 @@ class Log:
         else:
             with self._path.open("a") as file:
                 file.write(text)
+        if self._events:
+            prefix = "validation" if "validation" in line else "train"
+            step = line.get("step", line.get("validation"))
+            for key, value in line.items():
+                if isinstance(value, int | float):
+                    self._events.add_scalar(f"{prefix}/{key}", value, step)
+
+
+def _event_writer(folder: epath.Path):
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise UsageError(
+            "--tensorboard needs the package tensorboardX; install 'jaxnvc[train]'."
+        ) from error
+    return SummaryWriter(str(folder))
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 """The training loop: batches in, checkpoints and metrics out."""
 
+import contextlib
 import functools
 import signal
 import sys
@@ -13,10 +14,11 @@ from etils import epath
 from jaxnvc.errors import UsageError
 from train import checkpoint, mesh
 from train.config import Stage, TrainConfig
-from train.data.batches import open_windows, prefetched
+from train.data.batches import Windows, prefetched
 from train.log import Log
 from train.state import TrainState, build_models, initial_state
 from train.step import draw, train_step
+from train.throughput import Program, compiled
 from train.validate import Validation
 from train.window import Window
 
@@ -55,6 +57,7 @@ def run(
     init=None,
     until_s: float | None = None,
     devices=None,
+    tensorboard: bool = False,
 ) -> TrainState:
     """Trains until the curriculum ends, resuming from the folder's checkpoint.
 
@@ -68,6 +71,7 @@ def run(
         as far as they fit.
       until_s: stops, with a checkpoint, after this many seconds.
       devices: those to use; None stands for all of all processes.
+      tensorboard: writes the metrics as TensorBoard events too.
 
     Returns:
       The last `TrainState`.
@@ -81,23 +85,26 @@ def run(
     models = build_models(config)
     manager = checkpoint.manager(folder, config.save_every)
     state = checkpoint.restore(manager, _first_state(config, models, init, devices))
-    windows = open_windows(config)
+    windows = Windows(config)
     validation = Validation(config, models, folder) if config.validation else None
-    log = Log(config, _metrics_file(folder))
-    program = functools.cache(functools.partial(_program, config, models))
+    log = Log(config, _metrics_file(folder), devices.size, tensorboard)
+    programs: dict[Stage, Program] = {}
 
     def rows_of(step: int):
         stage, _ = config.stage_at(step)
         return windows.rows(step, stage, mesh.local_rows(devices, stage.batch))
 
     started = asked = time.monotonic()
-    with Termination() as termination:
+    with Termination() as termination, _precision(config), contextlib.closing(log):
         for step, rows in prefetched(rows_of, int(state.step), config.total_steps):
             waited = time.monotonic() - asked
             stage, _ = config.stage_at(step)
             window = _window(config, stage, step, rows, devices)
-            state, metrics = program(stage)(state, window)
-            log.add(step, metrics, stage.batch * stage.frames, waited)
+            if stage not in programs:
+                programs[stage] = _program(config, models, stage, state, window)
+                log.stage(stage, programs[stage])
+            state, metrics = programs[stage].run(state, window)
+            log.add(step, metrics, waited)
             checkpoint.save(manager, state)
             if validation and (step + 1) % config.validate_every == 0:
                 log.write(validation(state))
@@ -110,10 +117,15 @@ def run(
     return state
 
 
-def _program(config: TrainConfig, models, stage: Stage):
-    """Returns the compiled step of a stage."""
+def _program(config: TrainConfig, models, stage: Stage, state, window) -> Program:
+    """Compiles the step of a stage."""
     step = functools.partial(train_step, models, config, stage)
-    return jax.jit(step, donate_argnums=0)
+    return compiled(step, state, window, donate_argnums=0)
+
+
+def _precision(config: TrainConfig):
+    """Returns the context in which products have the configured precision."""
+    return jax.default_matmul_precision(config.precision)
 
 
 def _metrics_file(folder: str) -> epath.Path:

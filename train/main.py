@@ -29,6 +29,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0")
     parser.add_argument("--processes", type=int, help="how many there are")
     parser.add_argument("--process", type=int, help="index of this one")
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="write event files into the run too"
+    )
     parser.add_argument("--minutes", type=float, help="stop after this time")
     parser.add_argument("--export", help="write a bundle of the averaged weights here")
     args = parser.parse_args(argv)
@@ -60,7 +63,9 @@ def _train(config, args):
 
         init = load_bundle(args.init).params
     seconds = args.minutes * 60 if args.minutes else None
-    state = run(config, args.out, init=init, until_s=seconds)
+    state = run(
+        config, args.out, init=init, until_s=seconds, tensorboard=args.tensorboard
+    )
     if args.export and jax.process_index() == 0:
         from train.export import export
 

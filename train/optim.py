@@ -31,25 +31,23 @@ def schedule(config: TrainConfig) -> optax.Schedule:
 
 def optimiser(config: TrainConfig) -> optax.GradientTransformation:
     """Returns Adam with clipped gradients and longer strides for tables."""
-    rate = schedule(config)
-
-    def labels(params):
-        return jax.tree_util.tree_map_with_path(_label, params)
-
-    return optax.chain(
+    adam = optax.chain(
         optax.clip_by_global_norm(config.clip_norm),
         optax.zero_nans(),
         optax.scale_by_adam(b1=0.9, b2=0.99),
-        optax.multi_transform(
-            {"weight": optax.identity(), "table": optax.scale(_TABLE_STRIDE)}, labels
-        ),
-        optax.scale_by_learning_rate(rate),
+        optax.scale_by_learning_rate(schedule(config)),
     )
+    # As one vector: hundreds of small arrays would each be compiled for themselves.
+    return optax.chain(optax.flatten(adam), optax.stateless(_with_strides))
 
 
-def _label(path, _) -> str:
-    name = jax.tree_util.keystr(path[-1:], simple=True)
-    return "table" if name in ("integer_bias", "integer_level_bias") else "weight"
+def _with_strides(updates, _):
+    def longer(path, update):
+        name = jax.tree_util.keystr(path[-1:], simple=True)
+        table = name in ("integer_bias", "integer_level_bias")
+        return update * _TABLE_STRIDE if table else update
+
+    return jax.tree_util.tree_map_with_path(longer, updates)
 
 
 def only_trainable(tree: dict, patterns: tuple[str, ...]) -> dict:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.flatten_util import ravel_pytree
 
 from train.config import Stage, TrainConfig
 from train.optim import only_trainable, optimiser
@@ -21,14 +22,15 @@ def train_step(
       config: the run (static).
       stage: its present stage (static).
       state: the run so far.
-      window: a batch; clips as uint8 or as floats in [0, 1].
+      window: a batch; clips as floats in [0, 1], or as unsigned integers over the
+        whole range of their type.
 
     Returns:
       The next state and metrics.
     """
     clip = window.clip
-    if clip.dtype == jnp.uint8:
-        clip = clip.astype(jnp.float32) / 255
+    if jnp.issubdtype(clip.dtype, jnp.unsignedinteger):
+        clip = clip.astype(jnp.float32) / jnp.iinfo(clip.dtype).max
     grads, metrics = window_grads(
         models,
         state.params,
@@ -46,8 +48,7 @@ def train_step(
     averaged = jax.tree.map(
         lambda old, new: old * decay + new * (1 - decay), state.averaged, params
     )
-    squares = (jnp.vdot(g, g) for g in jax.tree.leaves(grads))
-    metrics["grad_norm"] = jnp.sqrt(sum(squares))
+    metrics["grad_norm"] = jnp.linalg.norm(ravel_pytree(grads)[0])
     return TrainState(state.step + 1, params, averaged, opt_state), metrics
 
 

@@ -1,6 +1,8 @@
 """`jaxnvc bench`: how fast the parts are, compile time apart."""
 
 import argparse
+import importlib
+import importlib.util
 import json
 from collections.abc import Callable
 
@@ -20,7 +22,7 @@ def add(commands) -> None:
     )
     parser.set_defaults(run=run)
     put = parser.add_argument
-    put("part", choices=["rans", "codec"], help="rans: the entropy coder")
+    put("part", choices=list(_PARTS), help="what to measure")
     put("--json", action="store_true", help="print JSON")
     put("--quick", action="store_true", help="rans: small and less exact")
     options.add_model(parser, "codec: the released model")
@@ -33,6 +35,8 @@ def add(commands) -> None:
         help="codec: picture size, may be repeated (default: 416x240 and 1280x720)",
     )
     put("--parts", action="store_true", help="codec: time each part too")
+    put("--config", metavar="FILE", help="train: a training configuration")
+    put("--compile-only", action="store_true", help="train: memory, but no speed")
     options.add_cache(parser)
 
 
@@ -40,8 +44,12 @@ def run(args: argparse.Namespace) -> int:
     """Measures and prints; returns the exit code."""
     if args.part == "codec" and not args.clip:
         raise UsageError("bench codec needs frames: give a video with --clip.")
+    if args.part == "train" and not args.config:
+        raise UsageError(
+            "bench train needs a run: give a file of configs/ with --config."
+        )
     device.prepare(args.cache_dir)
-    result, as_table = (_codec if args.part == "codec" else _rans)(args)
+    result, as_table = _PARTS[args.part](args)
     print(json.dumps(result, indent=1) if args.json else as_table(result))
     return 0
 
@@ -62,3 +70,19 @@ def _codec(args: argparse.Namespace) -> tuple[dict, Callable[[dict], str]]:
         frames = [frame.planes for frame in reader]
     sizes = args.size or _SIZES
     return bench_sizes(codec, frames, sizes, parts=args.parts), format_speeds
+
+
+def _train(args: argparse.Namespace) -> tuple[dict, Callable[[dict], str]]:
+    # Training stands beside the package, in a checkout; it is not installed with it.
+    if importlib.util.find_spec("train") is None:
+        raise UsageError(
+            "training lives in the repository and not in the installed package; run "
+            "this from the root of a checkout, as python -m jaxnvc bench train."
+        )
+    bench = importlib.import_module("train.bench")
+    config = importlib.import_module("train.config").load_config(args.config)
+    result = bench.bench_config(config, run=not args.compile_only)
+    return result, bench.format_bench
+
+
+_PARTS = {"rans": _rans, "codec": _codec, "train": _train}

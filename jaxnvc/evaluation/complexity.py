@@ -88,6 +88,19 @@ def complexity(preset: str, size: tuple[int, int] = FULL_HD) -> dict[str, Any]:
     }
 
 
+def count_macs(jaxpr) -> int:
+    """Counts the multiply-accumulates of any traced program.
+
+    A loop whose number of turns is not known counts once.
+
+    Args:
+      jaxpr: as `jax.make_jaxpr` gives it.
+    """
+    macs = collections.Counter()
+    _count(jaxpr.jaxpr, "", 1, macs)
+    return macs.total()
+
+
 def format_complexity(result: dict[str, Any]) -> str:
     """Returns a table for a person to read."""
     width, height = result["coded_size"]

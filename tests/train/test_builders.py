@@ -11,7 +11,7 @@ from PIL import Image
 from jaxnvc.errors import InputError
 from jaxnvc.video import VideoFrame, VideoInfo, create_video, rgb_to_yuv420
 from train.config import Stage, TrainConfig
-from train.data.batches import open_windows
+from train.data.batches import Windows
 from train.data.build import main as build
 
 HEIGHT, WIDTH = 64, 96
@@ -152,27 +152,41 @@ def dataset(cars, tmp_path_factory):
 
 def test_windows_of_a_data_set_depend_on_seed_step_and_row_alone(dataset):
     config = _config(dataset)
-    windows, stage = open_windows(config), config.stages[0]
+    windows, stage = Windows(config), config.stages[0]
     both = windows.rows(5, stage, range(2))
     assert both.shape == (2, 3, 32, 32, 6)
-    assert both.dtype == np.uint8
-    again = open_windows(config)
+    assert both.dtype == np.uint16
+    again = Windows(config)
     np.testing.assert_array_equal(again.rows(5, stage, [1])[0], both[1])
     np.testing.assert_array_equal(again.rows(5, stage, [0])[0], both[0])
     assert not np.array_equal(again.rows(6, stage, range(2)), both)
-    other = open_windows(_config(dataset, seed=1))
+    other = Windows(_config(dataset, seed=1))
     assert not np.array_equal(other.rows(5, stage, range(2)), both)
 
 
 def test_every_large_enough_clip_is_drawn_within_an_epoch(dataset):
     config = _config(dataset)
-    windows, stage = open_windows(config), config.stages[0]
+    windows, stage = Windows(config), config.stages[0]
     drawn = np.concatenate([windows.rows(step, stage, range(2)) for step in range(6)])
     assert len(np.unique(drawn.reshape(12, -1), axis=0)) > 6
 
 
+def test_stills_stand_beside_a_data_set(dataset, tmp_path):
+    picture = np.random.default_rng(0).integers(0, 255, (80, 80, 3), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "still.png")
+    config = _config(dataset, stills=str(tmp_path), still_share=0.5)
+    stage = config.stages[0]
+    drawn = Windows(config).rows(0, stage, range(8))
+    videos = Windows(_config(dataset)).rows(0, stage, range(8))
+    assert drawn.dtype == videos.dtype
+    kept = [np.array_equal(a, b) for a, b in zip(drawn, videos, strict=True)]
+    # A window is a still's or a video's; all use the range of their type alike.
+    assert 0 < sum(kept) < 8
+    assert drawn.max() > 200 * 257
+
+
 def test_a_window_that_no_clip_holds_is_refused(dataset):
-    windows = open_windows(_config(dataset))
+    windows = Windows(_config(dataset))
     stage = _config(dataset).stages[0]
     long = Stage(**{**vars(stage), "frames": 30})
     with pytest.raises(InputError, match="no clip has 30 frames"):

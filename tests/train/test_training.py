@@ -22,7 +22,7 @@ from jaxnvc.video import VideoInfo, create_video
 from tests.conftest import CACHE
 from train import checkpoint, losses
 from train.config import Stage, TrainConfig, with_settings
-from train.data.batches import FolderWindows
+from train.data.batches import Windows
 from train.data.clips import VIDEO_SUFFIXES, load_folder
 from train.export import export
 from train.state import TrainState, abstract_state, build_models, initial_state
@@ -110,7 +110,7 @@ def test_a_run_writes_one_line_of_metrics_per_interval(uninterrupted):
 def test_training_lowers_the_intra_cost_of_a_fixed_batch(config, uninterrupted):
     models = build_models(config)
     clip = jnp.asarray(
-        FolderWindows(config).rows(99, config.stages[0], range(2)) / np.float32(255)
+        Windows(config).rows(99, config.stages[0], range(2)) / np.float32(255)
     )
     window = Window.of(clip, jnp.array([12, 36]))
 
@@ -224,13 +224,13 @@ def test_validation_on_clips_that_are_too_small_is_refused(config, tmp_path):
 
 
 def test_batches_depend_on_seed_and_step_alone(config):
-    windows, stage = FolderWindows(config), config.stages[0]
+    windows, stage = Windows(config), config.stages[0]
     both = windows.rows(3, stage, range(2))
-    np.testing.assert_array_equal(both, FolderWindows(config).rows(3, stage, range(2)))
+    np.testing.assert_array_equal(both, Windows(config).rows(3, stage, range(2)))
     # A row is the same whichever process draws it.
     np.testing.assert_array_equal(both[1:], windows.rows(3, stage, [1]))
     assert not np.array_equal(both, windows.rows(4, stage, range(2)))
-    other = FolderWindows(dataclasses.replace(config, seed=1))
+    other = Windows(dataclasses.replace(config, seed=1))
     assert not np.array_equal(both, other.rows(3, stage, range(2)))
 
 

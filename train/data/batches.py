@@ -14,46 +14,30 @@ from train.data.clips import (
     Clip,
     load_folder,
 )
-from train.data.records import RecordWindows, is_dataset
+from train.data.records import RecordClips, is_dataset
 from train.data.synthetic import moving_window
 from train.data.transforms import augmented, cut, packed
 
 
-class FolderWindows:
-    """Draws windows of videos and stills held in memory.
+class FolderClips:
+    """Draws videos of a folder, held in memory.
 
-    Each depends on the seed, the step and its row alone. So a resumed run sees exactly
-    the batches that an uninterrupted one sees, and any number of processes share a
-    batch out without talking.
+    Attributes:
+      dtype: of the planes.
     """
 
+    dtype = np.uint8
+
     def __init__(self, config: TrainConfig):
-        self._seed = config.seed
-        self._share = config.still_share if config.stills else 0.0
         self._clips = load_folder(config.clips, VIDEO_SUFFIXES)
-        self._stills = (
-            load_folder(config.stills, IMAGE_SUFFIXES) if config.stills else []
-        )
 
-    def rows(self, step: int, stage: Stage, rows: Iterable[int]) -> np.ndarray:
-        """Returns some rows of a batch, uint8 packed [rows, T, crop/2, crop/2, 6]."""
-        return np.stack(
-            [
-                self._window(np.random.default_rng([self._seed, step, row]), stage)
-                for row in rows
-            ]
-        )
+    def draw(self, stage: Stage, step: int, row: int, rng: np.random.Generator) -> Clip:
+        """Draws a clip large and long enough, in proportion to its frames.
 
-    def _window(self, rng: np.random.Generator, stage: Stage) -> np.ndarray:
-        if rng.random() < self._share:
-            still = self._stills[rng.integers(len(self._stills))]
-            y, uv = moving_window(still, stage.frames, stage.crop, rng)
-        else:
-            y, uv = cut(self._suitable(rng, stage), stage, rng)
-        return packed(*augmented(y, uv, rng))
-
-    def _suitable(self, rng, stage: Stage) -> Clip:
-        """Draws a clip large and long enough, in proportion to its frames."""
+        Raises:
+          InputError: no clip of the folder is.
+        """
+        del step, row  # in `rng`
         fit = [clip for clip in self._clips if clip.holds(stage)]
         if not fit:
             raise InputError(
@@ -64,9 +48,40 @@ class FolderWindows:
         return fit[rng.choice(len(fit), p=weights / weights.sum())]
 
 
-def open_windows(config: TrainConfig) -> FolderWindows | RecordWindows:
-    """Opens a run's data: a folder of videos, or a data set built from one."""
-    return (RecordWindows if is_dataset(config.clips) else FolderWindows)(config)
+class Windows:
+    """Draws windows of videos, and of stills made to move.
+
+    The videos are a folder's or a data set's. Each window depends on the seed, the step
+    and its row alone. So a resumed run sees exactly the batches that an uninterrupted
+    one sees, and any number of processes share a batch out without talking.
+    """
+
+    def __init__(self, config: TrainConfig):
+        self._seed = config.seed
+        self._share = config.still_share if config.stills else 0.0
+        self._clips = (RecordClips if is_dataset(config.clips) else FolderClips)(config)
+        self._stills = (
+            load_folder(config.stills, IMAGE_SUFFIXES) if config.stills else []
+        )
+
+    def rows(self, step: int, stage: Stage, rows: Iterable[int]) -> np.ndarray:
+        """Returns some rows of a batch, packed [rows, T, crop/2, crop/2, 6].
+
+        Unsigned integers over the whole range of their type.
+        """
+        return np.stack([self._window(stage, step, row) for row in rows])
+
+    def _window(self, stage: Stage, step: int, row: int) -> np.ndarray:
+        rng = np.random.default_rng([self._seed, step, row])
+        if rng.random() < self._share:
+            still = self._stills[rng.integers(len(self._stills))]
+            y, uv = moving_window(still, stage.frames, stage.crop, rng)
+            scale = np.iinfo(self._clips.dtype).max // 255
+            y, uv = (plane.astype(self._clips.dtype) * scale for plane in (y, uv))
+        else:
+            clip = self._clips.draw(stage, step, row, rng)
+            y, uv = cut(clip, stage, rng)
+        return packed(*augmented(y, uv, rng))
 
 
 def prefetched(draw: Callable[[int], Any], first: int, end: int) -> Iterator:

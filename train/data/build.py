@@ -7,8 +7,10 @@ Then train with `--set clips=DIR/vimeo_septuplet/1.0.0`, as the command says.
 
 import argparse
 import sys
+import warnings
 
 from jaxnvc.errors import JaxnvcError
+from jaxnvc.video import VideoWarning
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -24,7 +26,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         builder = BUILDERS[args.dataset](source=args.source, data_dir=args.out)
-        builder.download_and_prepare()
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", VideoWarning)
+            warnings.showwarning = _show_warning
+            builder.download_and_prepare()
     except JaxnvcError as error:
         print(f"build: {error}", file=sys.stderr)
         return error.exit_code
@@ -33,6 +38,10 @@ def main(argv: list[str] | None = None) -> int:
     counts = {name: split.num_examples for name, split in builder.info.splits.items()}
     print(f"{builder.data_dir}: {counts}, {len(builder.problems)} problems")
     return 0
+
+
+def _show_warning(message, *_, **__) -> None:
+    print(f"note: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ class Clip:
 
     Attributes:
       name: file name.
-      y: uint8 [T, H, W].
-      uv: uint8 [T, H/2, W/2, 2].
+      y: unsigned integers over the range of their type [T, H, W].
+      uv: the same [T, H/2, W/2, 2].
     """
 
     name: str
