@@ -272,9 +272,11 @@ def _check(name: str, tensor: Tensor) -> None:
 def _view(numbers: np.ndarray, tensor: Tensor) -> np.ndarray:
     if 0 in tensor.shape:
         return np.zeros(tensor.shape, numbers.dtype)
+    # An axis of one element has no neighbours, so its stride may be any number.
+    strides = [
+        stride * numbers.itemsize if size > 1 else 0
+        for size, stride in zip(tensor.shape, tensor.strides, strict=True)
+    ]
     return np.lib.stride_tricks.as_strided(
-        numbers[tensor.offset :],
-        tensor.shape,
-        [stride * numbers.itemsize for stride in tensor.strides],
-        writeable=False,
+        numbers[tensor.offset :], tensor.shape, strides, writeable=False
     )

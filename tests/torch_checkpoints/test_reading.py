@@ -90,6 +90,7 @@ def test_tensors_may_share_a_storage(read_back):
             "column": View(stored, (2, 3), (12, 4), offset=2),
             "repeated": View(stored, (2, 3), (1, 0), offset=22),
             "empty": View(stored, (0, 5), (5, 1)),
+            "lone": View(stored, (1, 2), (10**30, 12)),
         }
     )
     whole = np.arange(24, dtype="float32").reshape(2, 3, 4)
@@ -98,6 +99,7 @@ def test_tensors_may_share_a_storage(read_back):
     np.testing.assert_array_equal(found["column"], whole[:, :, 2])
     np.testing.assert_array_equal(found["repeated"], [[22] * 3, [23] * 3])
     assert found["empty"].shape == (0, 5)
+    np.testing.assert_array_equal(found["lone"], [[0, 12]])
 
 
 @pytest.mark.parametrize(
