@@ -187,13 +187,12 @@ def _to_stored(name: str, value: np.ndarray, dtype: type) -> np.ndarray:
     return value if name in _PRECISE else value.astype(dtype)
 
 
-def save_bundle(
-    path: str, params: dict, meta: dict[str, Any], *, dtype: type = np.float16
-) -> bytes:
-    """Writes a bundle; equal weights give equal bytes.
+def pack_bundle(
+    params: dict, meta: dict[str, Any], *, dtype: type = np.float16
+) -> tuple[bytes, bytes]:
+    """Packs a bundle; equal weights give equal bytes.
 
     Args:
-      path: file to write.
       params: {"intra": .., "inter": ..}; the latter may be missing where the inter
         codec's meta says `"weights": "intra"`.
       meta: name, portable, skip_thresholds, {"intra", "inter"}: {"family",
@@ -201,7 +200,7 @@ def save_bundle(
       dtype: float16, or float32 for weights that were not trained for less.
 
     Returns:
-      The model id.
+      The file's bytes and the model id.
     """
     meta = {"format": _FORMAT, **meta, "certificate": certify(params)}
     buffer = io.BytesIO()
@@ -213,9 +212,16 @@ def save_bundle(
             array = io.BytesIO()
             np.save(array, stored, allow_pickle=False)
             _put(archive, f"{name}.npy", array.getvalue())
+    data = buffer.getvalue()
+    return data, _model_id(data)
+
+
+def save_bundle(path: str, params: dict, meta: dict[str, Any]) -> bytes:
+    """Writes a bundle, see `pack_bundle`; returns its model id."""
+    data, model_id = pack_bundle(params, meta)
     pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-    pathlib.Path(path).write_bytes(buffer.getvalue())
-    return _model_id(buffer.getvalue())
+    pathlib.Path(path).write_bytes(data)
+    return model_id
 
 
 def _put(archive: zipfile.ZipFile, name: str, data: bytes) -> None:

@@ -57,7 +57,7 @@ def _as_float32(value: np.ndarray, name: str, source: str) -> np.ndarray:
         )
     # A float64 beyond float32 becomes infinite here and is told below.
     with np.errstate(over="ignore"):
-        value = value.astype(np.float32)
+        value = value.astype(np.float32, copy=False)
     if not np.isfinite(value).all():
         raise ModelError(
             f"{source} holds {name!r} with values that are not finite (NaN or "
