@@ -6,6 +6,10 @@ from jaxnvc.codecs.avs_eem.base.config import EemBaseConfig
 from jaxnvc.codecs.avs_eem.base.model import AvsEemBase
 from jaxnvc.codecs.avs_eem.config import AvsEemConfig
 from jaxnvc.codecs.avs_eem.model import AvsEem
+from jaxnvc.codecs.dcvc_uf import config as uf
+from jaxnvc.codecs.dcvc_uf import published as published_uf
+from jaxnvc.codecs.dcvc_uf.intra import DcvcUfIntra
+from jaxnvc.codecs.dcvc_uf.model import DcvcUf
 from jaxnvc.codecs.intra.base.config import IntraBaseConfig
 from jaxnvc.codecs.intra.base.model import IntraBase
 from jaxnvc.codecs.intra.config import IntraConfig
@@ -18,6 +22,8 @@ FAMILIES = {
     "intra_base": (IntraBase, IntraBaseConfig),
     "avs_eem": (AvsEem, AvsEemConfig),
     "avs_eem_base": (AvsEemBase, EemBaseConfig),
+    "dcvc_uf": (DcvcUf, uf.DcvcUfConfig),
+    "dcvc_uf_intra": (DcvcUfIntra, uf.DcvcUfIntraConfig),
 }
 
 _TINY_BASE = {
@@ -59,7 +65,26 @@ PRESETS = {
     "avs_eem/base-portable": EemBaseConfig(portable=True),
     "avs_eem/base-tiny": EemBaseConfig(**_TINY_BASE),
     "avs_eem/base-tiny-portable": EemBaseConfig(**_TINY_BASE, portable=True),
+    "dcvc_uf/intra": uf.DcvcUfIntraConfig(),
+    "dcvc_uf/ld": uf.LD,
+    "dcvc_uf/hts": uf.HTS,
+    "dcvc_uf/htl": uf.HTL,
+    "dcvc_uf/intra-tiny": uf.INTRA_TINY,
+    "dcvc_uf/ld-tiny": uf.LD_TINY,
+    "dcvc_uf/hts-tiny": uf.HTS_TINY,
+    "dcvc_uf/htl-tiny": uf.HTL_TINY,
 }
+
+# What `jaxnvc convert` calls published weights: the preset they are of.
+PUBLISHED = {
+    "dcvc-uf-intra": "dcvc_uf/intra",
+    "dcvc-uf-ld": "dcvc_uf/ld",
+    "dcvc-uf-hts": "dcvc_uf/hts",
+    "dcvc-uf-htl": "dcvc_uf/htl",
+}
+
+# Families of which weights were published: names and shapes there, parameters here.
+IMPORTERS = {"dcvc_uf": published_uf, "dcvc_uf_intra": published_uf}
 
 
 def family_of(preset: str) -> str:

@@ -21,6 +21,11 @@ def sigma_of(index: jax.Array) -> jax.Array:
     return LEAST_SIGMA * jnp.exp2(index * (_OCTAVES / (NUM_SCALES - 1)))
 
 
+def index_of(sigma: jax.Array) -> jax.Array:
+    """Inverts `sigma_of`: a scale index that need not be whole."""
+    return jnp.log2(sigma / LEAST_SIGMA) * ((NUM_SCALES - 1) / _OCTAVES)
+
+
 def gaussian_bits(symbols: jax.Array, sigma: jax.Array) -> jax.Array:
     """Returns the code length in bits of whole symbols under N(0, sigma**2)."""
     magnitude = jnp.abs(symbols)
