@@ -15,15 +15,16 @@ class Stage:
     Attributes:
       name: shown in progress lines.
       steps: optimiser steps.
-      frames: frames of a window; the first is coded intra.
+      frames: frames of a window; the first is coded intra. A family whose units are
+        chunks gets as many more as make them whole, see `whole_units`.
       batch: windows per step.
       crop: luma side of a square crop, a multiple of 32.
       learning_rate: at the start of the stage.
       final_learning_rate: at its end; a cosine in between.
       groups: inter frames of each gradient group, summing to frames - 1; no gradient
         passes from one to the one before. None stands for one group.
-      most_repeats: the first frame is coded onto itself up to so many times before
-        the window, without gradient; 0 for never.
+      most_repeats: up to so many units of the first frame alone are coded before the
+        window, without gradient; 0 for never.
       repeat_share: share of steps that do so.
       trainable: regular expressions of the parameters that move; none for all.
     """
@@ -123,6 +124,28 @@ class TrainConfig:
     def total_steps(self) -> int:
         """Returns the steps of all stages."""
         return sum(stage.steps for stage in self.stages)
+
+
+def whole_units(config: TrainConfig, frames_per_unit: int) -> TrainConfig:
+    """Lengthens windows and their groups to whole units of the inter codec.
+
+    So one configuration trains a family of single frames and one of chunks: a window
+    of 7 frames has 9 where a chunk is 4.
+    """
+
+    def longer(frames: int) -> int:
+        return -(-frames // frames_per_unit) * frames_per_unit
+
+    def stage_of(stage: Stage) -> Stage:
+        groups = tuple(map(longer, stage.groups))
+        frames = 1 + (sum(groups) or longer(stage.frames - 1))
+        return dataclasses.replace(stage, frames=frames, groups=groups)
+
+    return dataclasses.replace(
+        config,
+        stages=tuple(map(stage_of, config.stages)),
+        validation_frames=1 + longer(config.validation_frames - 1),
+    )
 
 
 def load_config(path: str) -> TrainConfig:

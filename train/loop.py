@@ -12,7 +12,7 @@ from etils import epath
 
 from jaxnvc.errors import UsageError
 from train import checkpoint, mesh
-from train.config import Stage, TrainConfig
+from train.config import Stage, TrainConfig, whole_units
 from train.data.batches import open_windows, prefetched
 from train.log import Log
 from train.state import TrainState, build_models, initial_state
@@ -79,6 +79,7 @@ def run(
     """
     devices = mesh.data_mesh(devices)
     models = build_models(config)
+    config = whole_units(config, models.inter.frames_per_unit)
     manager = checkpoint.manager(folder, config.save_every)
     state = checkpoint.restore(manager, _first_state(config, models, init, devices))
     windows = open_windows(config)

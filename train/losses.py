@@ -21,9 +21,9 @@ def lam_table() -> np.ndarray:
 
 
 def distortion(x_hat: jax.Array, x: jax.Array) -> jax.Array:
-    """Returns (6 MSE_Y + MSE_U + MSE_V) / 8 of packed frames, [B]."""
-    error = ((x_hat - x) ** 2).mean((1, 2))
-    return (6 * error[:, :4].mean(-1) + error[:, 4] + error[:, 5]) / 8
+    """Returns (6 MSE_Y + MSE_U + MSE_V) / 8 of each packed frame [..., h, w, 6]."""
+    error = ((x_hat - x) ** 2).mean((-3, -2))
+    return (6 * error[..., :4].mean(-1) + error[..., 4] + error[..., 5]) / 8
 
 
 def relative_cost(cost: jax.Array, floor: float = 0.02) -> jax.Array:

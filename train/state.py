@@ -9,7 +9,7 @@ import optax
 from flax import struct
 
 from jaxnvc.codecs import registry
-from jaxnvc.codecs.protocol import Cond, UnitCodec
+from jaxnvc.codecs.protocol import Cond, UnitCodec, still_unit
 from train.config import TrainConfig
 from train.optim import optimiser
 
@@ -96,7 +96,7 @@ def _initialiser(model: UnitCodec) -> Callable:
     def one_unit(codec, x):
         cond = Cond.of(32)
         work = codec.begin(codec.reset(x, cond), cond)
-        source = codec.analyse(x, x, cond)
+        source = codec.analyse(still_unit(model, x), x, cond)
         for stage in range(codec.num_stages):
             prior, work = codec.prior(work, cond, stage)
             residual, source = codec.residual(work, source, cond, stage)

@@ -34,7 +34,7 @@ def train_step(
         state.params,
         window.replace(clip=clip),
         config.intra_weight,
-        stage.groups,
+        tuple(size // models.inter.frames_per_unit for size in stage.groups),
         repeated=stage.most_repeats > 0,
     )
     grads = only_trainable(grads, stage.trainable)

@@ -1,16 +1,19 @@
 """What a window of frames costs, and its gradient group by group.
 
+After the intra frame x_0 come units: frames, or chunks of frames.
+
     x_0 -> intra -> reference --(N still passes)--> state
                                                       |
-    x_1 .. x_n          [ group 0: scan over frames ] -+- value and gradient
+    x_1 .. x_n          [ group 0: scan over units ] --+- value and gradient
                                                       | carry, no gradient
-    x_n+1 .. x_T-1      [ group 1: scan over frames ] -+- value and gradient, added
+    x_n+1 .. x_T-1      [ group 1: scan over units ] --+- value and gradient, added
 
 An outer scan takes the gradient of one group at a time, so that memory is that of
 the longest group. Source: AVS-EEM v5.2, group-wise cascaded training (section 11 of
 the sheet); v1.0, reference-quality-aware training.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -19,7 +22,7 @@ import numpy as np
 from flax import struct
 from jax import lax
 
-from jaxnvc.codecs.protocol import NUM_QP, Cond, State, UnitCodec
+from jaxnvc.codecs.protocol import NUM_QP, Cond, State, UnitCodec, still_unit
 from jaxnvc.coding.gop import level_of
 from jaxnvc.coding.unit import Estimate, estimate_unit
 from train.losses import distortion, lam_table, psnr_db, relative_cost
@@ -30,12 +33,12 @@ class Window(struct.PyTreeNode):
     """A batch of windows and how they are coded.
 
     Attributes:
-      clip: [B, T, H/2, W/2, 6] in [0, 1].
+      clip: [B, T, H/2, W/2, 6] in [0, 1]; all but the first frame are whole units.
       qp: int32 [B], of inter frames.
       boost: int32 [B], added to it for the intra frame.
       phase: int32 [], position of frame 0 in the group of quality levels.
       repeats: int32 [], times that frame 0 is coded onto itself first.
-      refresh: bool [], drops the temporal history before frame 1.
+      refresh: bool [], drops the temporal history before the first inter unit.
     """
 
     clip: jax.Array
@@ -64,12 +67,13 @@ class Window(struct.PyTreeNode):
 
 
 class Costs(NamedTuple):
-    """What frames cost, each [..., B].
+    """What units cost, each [..., B].
 
     Attributes:
-      cost: J, bits per luma pixel plus weighted distortion.
+      cost: J, bits per luma pixel of every frame plus mean weighted distortion.
       bpp: bits per luma pixel of each stage, [..., B, stages].
-      mse: distortion on samples in [0, 1].
+      mse: distortion on samples in [0, 1] of each frame, [..., B], of a chunk's
+        frames [..., B, N].
     """
 
     cost: jax.Array
@@ -77,10 +81,12 @@ class Costs(NamedTuple):
     mse: jax.Array
 
 
-def _costs(unit: Estimate, x: jax.Array, lam: jax.Array) -> Costs:
+def _costs(unit: Estimate, x: jax.Array, lam: jax.Array, weights) -> Costs:
+    """Returns the costs of a unit, for lam [B] and the frames' weights [N]."""
     mse = distortion(unit.x_hat, x)
-    bpp = unit.bits / (4 * x.shape[1] * x.shape[2])
-    return Costs(bpp.sum(-1) + lam * mse, bpp, mse)
+    bpp = unit.bits / (4 * math.prod(x.shape[1:-1]))
+    weighted = (weights[None] * mse.reshape(len(mse), -1)).mean(-1)
+    return Costs(bpp.sum(-1) + lam * weighted, bpp, mse)
 
 
 def intra_costs(model: UnitCodec, params, window: Window, weight: float):
@@ -99,23 +105,23 @@ def intra_costs(model: UnitCodec, params, window: Window, weight: float):
     unit = estimate_unit(
         model, params, codec.reset(x, cond), codec.analyse(x, x, cond), cond
     )
-    lam = jnp.asarray(lam_table())[qp] * weight
-    return _costs(unit, x, lam), unit.x_hat
+    lam = jnp.asarray(lam_table())[qp]
+    return _costs(unit, x, lam, jnp.full(1, weight)), unit.x_hat
 
 
 def opening_state(model: UnitCodec, params, window: Window, reference) -> State:
-    """Returns the buffer before frame 1, without gradient.
+    """Returns the buffer before the first inter unit, without gradient.
 
-    Frame 0 is coded onto itself `repeats` times first, each time from the result
+    Units of frame 0 alone are coded `repeats` times first, each from the result
     before: so the codec meets its own drift without the cost of long windows.
     """
     params = lax.stop_gradient(params)
     x, cond = window.clip[:, 0], window.cond()
     codec = model.bind({"params": params})
-    source = codec.analyse(x, x, cond)
+    source = codec.analyse(still_unit(model, x), x, cond)
 
     def again(n, state):
-        level = level_of(window.phase + n + 1)
+        level = level_of(window.phase + n + 1, model.num_levels)
         return estimate_unit(
             model, params, state, source, cond.replace(level=level)
         ).state
@@ -125,55 +131,82 @@ def opening_state(model: UnitCodec, params, window: Window, reference) -> State:
 
 
 def inter_costs(model: UnitCodec, params, window: Window, state: State, at, known):
-    """Codes some of the frames 1.. from a buffer.
+    """Codes some of the units 1.. from a buffer.
 
     Args:
       model: the inter module.
       params: its parameters.
       window: the batch.
       state: decoded buffer before them.
-      at: int [L], frame numbers in order.
+      at: int [L], unit numbers in order, the intra frame being 0.
       known: bool [L], false for padding, which costs nothing and changes nothing.
 
     Returns:
       The buffer after them and their costs [L, B], those of padding meaningless.
     """
-    codec = model.bind({"params": params})
-    frames, cond = jnp.moveaxis(window.clip, 1, 0), window.cond()
+    codec, cond = model.bind({"params": params}), window.cond()
     lam = jnp.asarray(lam_table())[cond.qp]
-    weights = jnp.asarray(model.level_weights)
-    x = frames[at]
+    units, before = in_chunks(window.clip, model.frames_per_unit)
+    x = units[at - 1]
     sources = jax.vmap(lambda x, before: codec.analyse(x, before, cond))(
-        x, frames[at - 1]
+        x, before[at - 1]
     )
 
     def body(state, inputs):
         x, source, number, known = inputs
-        level = level_of(window.phase + window.repeats + number)
+        level = level_of(window.phase + window.repeats + number, model.num_levels)
         refresh = window.refresh & (number == 1)
+        weights = _weights(model, window, number)
         unit = estimate_unit(
             model, params, state, source, cond.replace(level=level, refresh=refresh)
         )
         kept = jax.tree.map(
             lambda new, old: jnp.where(known, new, old), unit.state, state
         )
-        return kept, _costs(unit, x, lam * weights[level])
+        return kept, _costs(unit, x, lam, weights)
 
     return lax.scan(jax.checkpoint(body), state, (x, sources, at, known))
 
 
-def group_numbers(num_frames: int, groups: tuple[int, ...]):
-    """Lays out frames 1 .. num_frames - 1 as rows of groups.
+def in_chunks(clip: jax.Array, frames_per_unit: int) -> tuple[jax.Array, jax.Array]:
+    """Cuts the frames after the first into units.
 
     Args:
-      num_frames: T of the window.
-      groups: inter frames of each group; none stands for one group.
+      clip: [B, 1 + L N, ...].
+      frames_per_unit: N.
 
     Returns:
-      Frame numbers int32 [groups, longest], the last one repeated as padding, and
+      Units [L, B, ...], [L, B, N, ...] where N is not 1, and the frame before each
+      [L, B, ...].
+    """
+    frames, count = jnp.moveaxis(clip, 1, 0), frames_per_unit
+    if count == 1:
+        return frames[1:], frames[:-1]
+    units = frames[1:].reshape(-1, count, *frames.shape[1:])
+    return jnp.moveaxis(units, 1, 2), frames[:-1:count]
+
+
+def _weights(model: UnitCodec, window: Window, number) -> jax.Array:
+    """Returns the distortion weights of the frames of a unit, [N]."""
+    cycle, count = jnp.asarray(model.frame_weights), model.frames_per_unit
+    # Only levels tell a family of a phase; without them, counting starts at the intra.
+    phase = window.phase if model.num_levels > 1 else 0
+    first = phase + (window.repeats + number - 1) * count
+    return cycle[(first + jnp.arange(count)) % len(cycle)]
+
+
+def group_numbers(num_units: int, groups: tuple[int, ...]):
+    """Lays out the units after the intra frame as rows of groups.
+
+    Args:
+      num_units: how many, the intra frame included.
+      groups: inter units of each group; none stands for one group.
+
+    Returns:
+      Unit numbers int32 [groups, longest], the last one repeated as padding, and
       bool of the same shape, false for padding.
     """
-    sizes = groups or (num_frames - 1,)
+    sizes = groups or (num_units - 1,)
     starts = 1 + np.cumsum((0, *sizes[:-1]))
     column = np.arange(max(sizes))[None]
     known = column < np.array(sizes)[:, None]
@@ -198,7 +231,7 @@ def window_grads(
       params: {"intra", "inter"}.
       window: the batch.
       intra_weight: distortion weight of frame 0.
-      groups: inter frames per gradient group (static).
+      groups: inter units per gradient group (static).
       repeated: whether `window.repeats` is heeded (static).
     """
 
@@ -211,7 +244,7 @@ def window_grads(
     if not repeated:
         window = window.replace(repeats=jnp.int32(0))
     first = _opening(models.inter, params["inter"], window, reference, repeated)
-    num_inter = window.clip.shape[1] - 1
+    num_inter = (window.clip.shape[1] - 1) // models.inter.frames_per_unit
     numbers, known = group_numbers(num_inter + 1, groups)
 
     def group_loss(p, state, at, known):
@@ -244,7 +277,8 @@ def window_metrics(models: Models, params: dict, window: Window, intra_weight: f
     """Returns the metrics of windows without any gradient."""
     intra, reference = intra_costs(models.intra, params["intra"], window, intra_weight)
     state = _opening(models.inter, params["inter"], window, reference, False)
-    at = jnp.arange(1, window.clip.shape[1])
+    num_inter = (window.clip.shape[1] - 1) // models.inter.frames_per_unit
+    at = jnp.arange(1, num_inter + 1)
     _, inter = inter_costs(
         models.inter, params["inter"], window, state, at, jnp.ones(at.shape, bool)
     )
@@ -252,18 +286,18 @@ def window_metrics(models: Models, params: dict, window: Window, intra_weight: f
 
 
 def metrics_of(intra: Costs, inter: Costs) -> dict[str, jax.Array]:
-    """Averages costs [B] and [T-1, B] to what is logged.
+    """Averages costs [B] and [units, B] to what is logged.
 
-    `log_j` is what `relative_cost` descends.
+    `psnr_last` is of the last unit; `log_j` is what `relative_cost` descends.
     """
+    stages = jnp.moveaxis(inter.bpp, -1, 0)
     return {
         "bpp_intra": intra.bpp.sum(-1).mean(),
         "psnr_intra": psnr_db(intra.mse).mean(),
         "bpp_inter": inter.bpp.sum(-1).mean(),
-        "bpp_motion": inter.bpp[..., :4].sum(-1).mean(),
-        "bpp_hyper": inter.bpp[..., 4].mean(),
         "psnr_inter": psnr_db(inter.mse).mean(),
         "psnr_last": psnr_db(inter.mse[-1]).mean(),
         "log_j_intra": jnp.log(intra.cost).mean(),
         "log_j_inter": jnp.log(inter.cost.mean(0)).mean(),
+        **{f"bpp_stage_{k}": stages[k].mean() for k in range(len(stages))},
     }

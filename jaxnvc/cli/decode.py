@@ -152,7 +152,9 @@ class _Decoding:
             self.losses.frame(event.number)
             if event.number >= args.start:
                 self._put(event, info, meter.frames)
-                meter.update(event.packet.qp, meter.num_bytes + event.packet.num_bytes)
+                first_shown = max(args.start, event.packet.first_frame)
+                added = event.packet.num_bytes if event.number == first_shown else 0
+                meter.update(event.packet.qp, meter.num_bytes + added)
             if self._interrupts.requested or event.number + 1 == self._stop_frame:
                 return
         ends = [n for n in (self._stop_frame, header.frame_count) if n]

@@ -29,7 +29,7 @@ result is within one step of qp; a rate target is not exceeded.
 """
 
 _EPILOG = """\
-Ctrl-C finishes the frame in progress and leaves a valid file (exit 130). Frames before
+Ctrl-C finishes the frames in progress and leaves a valid file (exit 130). Frames before
 damage in the input are encoded to a valid file (exit 3). If standard output is closed
 by its reader, the command ends quietly with 0.
 """
@@ -192,15 +192,15 @@ def _write(args, codec, settings, frames, source: FrameSource, watch) -> None:
         for coded in codec.encode_iter(
             _kept(frames, waiting), settings, with_times=source.with_times
         ):
-            frame = waiting.popleft()
+            sources = [waiting.popleft() for _ in coded.reconstructions]
             with out.errors():
                 num_bytes = writer.write(coded.packet)
             if recon is not None:
-                recon.write(VideoFrame(coded.reconstruction, frame.pts))
+                for frame, shown in zip(sources, coded.reconstructions, strict=True):
+                    recon.write(VideoFrame(shown, frame.pts))
             if args.stats:
-                planes = frame.planes, coded.reconstruction
-                report.add(coded.packet, num_bytes, *planes)
-            meter.update(settings.qp, writer.num_bytes)
+                report.add(coded, num_bytes, [frame.planes for frame in sources])
+            meter.update(settings.qp, writer.num_bytes, len(sources))
         if meter.frames == 0:  # interrupted before there was anything to finish
             raise KeyboardInterrupt
         with out.errors():

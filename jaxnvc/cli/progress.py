@@ -62,22 +62,23 @@ class Progress:
         self._timed_frames, self._timed_s = 0, 0.0
         self._shown_at, self._qp = self._last, None
 
-    def update(self, qp: int, num_bytes: int) -> None:
-        """Notes one more frame.
+    def update(self, qp: int, num_bytes: int, frames: int = 1) -> None:
+        """Notes one more frame, or a unit of them.
 
         Args:
           qp: its quality.
           num_bytes: bytes of the stream so far.
+          frames: how many were done since the last call.
         """
         now = self._clock()
         if self._watch.count == self._compilations:
-            self._timed_frames += 1
+            self._timed_frames += frames
             self._timed_s += now - self._last
         else:
             self._compilations = self._watch.count
             self.compile_s += now - self._last
         self._last = now
-        self.frames, self.num_bytes, self._qp = self.frames + 1, num_bytes, qp
+        self.frames, self.num_bytes, self._qp = self.frames + frames, num_bytes, qp
         if now - self._shown_at >= self._style.value:
             self._shown_at = now
             self._show(done=False)

@@ -101,7 +101,8 @@ class Search:
     def _psnr(self, qp: int) -> float:
         """Returns the mean YUV-PSNR in decibels."""
         total = 0.0
-        for frame, coded in zip(self._frames, self._encode(qp), strict=True):
-            pair = [frame.planes], [coded.reconstruction]
+        shown = (one for coded in self._encode(qp) for one in coded.reconstructions)
+        for frame, reconstruction in zip(self._frames, shown, strict=True):
+            pair = [frame.planes], [reconstruction]
             total += psnr_yuv(*pair, self._info.bit_depth)["yuv"]
         return total / len(self._frames)

@@ -7,7 +7,6 @@ import json
 import os
 from typing import Any
 
-from jaxnvc.bitstream import Packet
 from jaxnvc.errors import UsageError
 from jaxnvc.video import StagedFile, Yuv420
 
@@ -25,29 +24,30 @@ class Stats:
     """Rows, one per frame.
 
     Attributes:
-      rows: frame, kind, level, qp, pts, bytes (of the packet, overhead included),
-        psnr_y, psnr_u, psnr_v, psnr_yuv in decibels.
+      rows: frame, kind, level, qp, pts, bytes (of the packet, overhead included, all
+        booked on a unit's first frame), psnr_y, psnr_u, psnr_v, psnr_yuv in decibels.
     """
 
     rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
-    def add(
-        self, packet: Packet, num_bytes: int, source: Yuv420, reconstruction: Yuv420
-    ) -> None:
-        """Appends a frame."""
+    def add(self, coded, num_bytes: int, sources: list[Yuv420]) -> None:
+        """Appends the frames of an `EncodedUnit` of so many bytes."""
         from jaxnvc.metrics import psnr_yuv
 
-        quality = psnr_yuv([source], [reconstruction], source.bit_depth)
-        row = {
-            "frame": len(self.rows),
-            "kind": packet.kind.name.lower(),
-            "level": packet.level,
-            "qp": packet.qp,
-            "pts": packet.pts[0] if packet.pts else None,
-            "bytes": num_bytes,
-        }
-        row |= {f"psnr_{plane}": round(db, 4) for plane, db in quality.items()}
-        self.rows.append(row)
+        packet = coded.packet
+        for i, source in enumerate(sources):
+            shown = coded.reconstructions[i]
+            quality = psnr_yuv([source], [shown], source.bit_depth)
+            row = {
+                "frame": len(self.rows),
+                "kind": packet.kind.name.lower(),
+                "level": packet.level,
+                "qp": packet.qp,
+                "pts": packet.pts[i] if packet.pts else None,
+                "bytes": 0 if i else num_bytes,
+            }
+            row |= {f"psnr_{plane}": round(db, 4) for plane, db in quality.items()}
+            self.rows.append(row)
 
     def write(self, path: str, summary: dict[str, Any]) -> None:
         """Writes JSON (the summary, means and rows) or CSV (rows alone).

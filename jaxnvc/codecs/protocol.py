@@ -1,9 +1,14 @@
 """What a codec family is: a short list of stages, each a group of symbols.
 
-A *unit* is one frame, or one chunk of frames, coded as `num_stages` groups of
+A *unit* is one frame, or one chunk of N frames, coded as `num_stages` groups of
 integer symbols. A family is a Flax module with the methods of `UnitCodec`;
 training, encoding, decoding and batch inference are written once on top of it
 (`jaxnvc.coding`, `train`).
+
+The frames of a unit are one array: [B, H/2, W/2, 6] where a unit is one frame, and
+[B, N, H/2, W/2, 6] in order of time where it is a chunk. A family always codes all N:
+where a clip ends or an intra frame follows sooner, the drivers repeat the last frame
+to fill the unit, and drop what is decoded of the repetition.
 
     encoder  analyse --------> residual_0 .. residual_n
                                   |              |
@@ -13,6 +18,7 @@ training, encoding, decoding and batch inference are written once on top of it
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 
 from jaxnvc.entropy.cond import NUM_QP, Cond
 from jaxnvc.entropy.prior import Prior, Residual
@@ -26,6 +32,7 @@ __all__ = [
     "State",
     "UnitCodec",
     "Work",
+    "still_unit",
 ]
 
 State = Any
@@ -37,11 +44,14 @@ class UnitCodec(Protocol):
     """The methods of a family (a Flax Linen module). All are pure.
 
     `portable` promises that scale indices depend on transmitted integers alone.
-    `level_weights` are the weights of the distortion by quality level in training.
+    With one quality level (`num_levels`), `cond.level` is always 0.
+    `frame_weights` are the weights of the distortion in training, which the frames
+    after an intra frame take in turn; a mean of 1 keeps the meaning of lam. There
+    are `frames_per_unit` of them, or a multiple.
 
-    Frames are packed tensors [B, H/2, W/2, 6] (`jaxnvc.ops.frame`), H and W
-    multiples of `size_multiple`. Encoder and decoder call the same methods in the
-    same order; only `analyse` and `residual` are the encoder's.
+    Frames are packed (`jaxnvc.ops.frame`), H and W multiples of `size_multiple`.
+    Encoder and decoder call the same methods in the same order; only `analyse` and
+    `residual` are the encoder's.
 
     `prior` and `residual` thread what they compute (`Work`, `Source`) so that
     nothing is computed twice and nothing hangs on a compiler finding it.
@@ -49,19 +59,19 @@ class UnitCodec(Protocol):
 
     num_stages: int
     num_levels: int
-    level_weights: tuple[float, ...]
+    frame_weights: tuple[float, ...]
     portable: bool
     size_multiple: int
     frames_per_unit: int
 
     def reset(self, x_hat: jax.Array, cond: Cond) -> State:
-        """Returns the decoded buffer after an intra unit decoded to `x_hat`."""
+        """Returns the decoded buffer after an intra frame decoded to `x_hat`."""
 
     def begin(self, state: State, cond: Cond) -> Work:
         """Returns the contexts known before any symbol of the unit."""
 
     def analyse(self, x: jax.Array, x_previous: jax.Array, cond: Cond) -> Source:
-        """Encoder: prepares the source frame and its predecessor."""
+        """Encoder: prepares a unit's source and the one frame before it."""
 
     def prior(self, work: Work, cond: Cond, stage: int) -> tuple[Prior, Work]:
         """Returns the distribution of a stage's symbols."""
@@ -77,4 +87,10 @@ class UnitCodec(Protocol):
         """Turns a stage's symbols (float32 whole numbers) into y_hat."""
 
     def finish(self, work: Work, cond: Cond) -> tuple[State, jax.Array]:
-        """Returns the next decoded buffer and the reconstruction, in [0, 1]."""
+        """Returns the next decoded buffer and the unit's picture(s), in [0, 1]."""
+
+
+def still_unit(model: UnitCodec, frame: jax.Array) -> jax.Array:
+    """Returns a unit of which every frame is `frame` [B, H/2, W/2, 6]."""
+    count = model.frames_per_unit
+    return frame if count == 1 else jnp.repeat(frame[:, None], count, axis=1)

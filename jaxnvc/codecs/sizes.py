@@ -1,8 +1,13 @@
-"""Checks that every family's configuration shares."""
+"""What the configurations of the families share."""
 
 import dataclasses
 
 from jaxnvc.errors import UsageError
+
+
+def mean_one(weights: tuple[float, ...]) -> tuple[float, ...]:
+    """Scales weights to a mean of 1."""
+    return tuple(weight * len(weights) / sum(weights) for weight in weights)
 
 
 def check_sizes(config) -> None:

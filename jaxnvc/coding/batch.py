@@ -14,14 +14,13 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxnvc.bitstream import Packet, PacketKind, StreamReader, StreamWriter
+from jaxnvc.bitstream import StreamReader, StreamWriter
 from jaxnvc.codecs.protocol import Cond
 from jaxnvc.coding.codec import Codec, Video, collect
 from jaxnvc.coding.decoder import Sequence as DecodeSequence
-from jaxnvc.coding.encoder import EncodeSettings
-from jaxnvc.coding.gop import is_intra, is_refresh, level_of
+from jaxnvc.coding.encoder import EncodeSettings, make_packet, unit_planes
+from jaxnvc.coding.gop import Unit, in_units
 from jaxnvc.coding.programs import Pair, Size, encode_inter, encode_intra
-from jaxnvc.entropy import rans
 from jaxnvc.errors import UsageError
 from jaxnvc.video import VideoInfo, Yuv420
 
@@ -103,35 +102,29 @@ def encode_batch(
     padded = _pad_to(list(zip(clips, qps, strict=True)), mesh.size)
     length = len(clips[0])
     settings = [codec.settings(qp=q, gop=gop, num_frames=length) for _, q in padded]
-    static = (Pair(codec.bundle.intra, codec.bundle.inter), size)
+    pair = Pair(codec.bundle.intra, codec.bundle.inter)
     place = NamedSharding(mesh, P(AXIS))
     outputs = []
-    last, since_intra = None, 0
-    for number in range(len(clips[0])):
-        frames = [clip[number].planes for clip, _ in padded]
-        planes = tuple(
-            jax.device_put(np.stack(plane), place)
-            for plane in zip(*frames, strict=True)
-        )
-        since_intra = 0 if is_intra(number, gop) else since_intra + 1
-        cond = _batch_cond(settings, number, since_intra)
-        if since_intra:
-            run = _sharded(encode_inter, static, mesh, 3)
+    last = None
+    for unit in in_units(range(length), gop, pair.inter.frames_per_unit):
+        frames = [[clip[number] for number in unit.frames] for clip, _ in padded]
+        planes = jax.device_put(unit_planes(frames, unit, pair.inter), place)
+        cond = _batch_cond(settings, unit, pair)
+        if unit.position:
+            run = _sharded(encode_inter, (pair, size), mesh, 3)
             last = run(codec.params, cond, last.state, last.x, planes)
         else:
-            last = _sharded(encode_intra, static, mesh, 1)(codec.params, cond, planes)
-        outputs.append((since_intra, cond, jax.device_get(last.payload)))
-    return [_stream(codec, size, settings[i], outputs, i) for i in range(len(clips))]
+            run = _sharded(encode_intra, (pair, size), mesh, 1)
+            last = run(codec.params, cond, planes)
+        outputs.append((unit, cond, jax.device_get(last.payload)))
+    return [
+        _stream(codec, size, settings[i], length, outputs, i) for i in range(len(clips))
+    ]
 
 
-def _batch_cond(settings: list[EncodeSettings], number: int, since_intra: int) -> Cond:
+def _batch_cond(settings: list[EncodeSettings], unit: Unit, pair: Pair) -> Cond:
     """Returns one unit's conditions, qp per clip."""
-    if since_intra:
-        refresh = is_refresh(since_intra, settings[0].refresh_period)
-        level = level_of(since_intra)
-        conds = [s.inter_cond(number, level, refresh=refresh) for s in settings]
-    else:
-        conds = [s.intra_cond(number) for s in settings]
+    conds = [one.cond(unit, pair.inter) for one in settings]
     return conds[0].replace(qp=jnp.concatenate([cond.qp for cond in conds]))
 
 
@@ -160,25 +153,13 @@ def _pad_to(items: list, multiple: int) -> list:
     return items + [items[-1]] * (-len(items) % multiple)
 
 
-def _stream(codec: Codec, size: Size, settings, outputs, clip: int) -> bytes:
+def _stream(codec, size: Size, settings, length: int, outputs, clip: int) -> bytes:
     info = VideoInfo(width=size.width, height=size.height, bit_depth=size.bit_depth)
     out = io.BytesIO()
-    with StreamWriter(out, codec.header(info, settings, len(outputs))) as writer:
-        for since_intra, cond, payload in outputs:
-            writer.write(_packet(since_intra, cond, payload, clip))
+    with StreamWriter(out, codec.header(info, settings, length)) as writer:
+        for unit, cond, payload in outputs:
+            writer.write(make_packet(unit, cond, payload, clip))
     return out.getvalue()
-
-
-def _packet(since_intra: int, cond: Cond, payload, clip: int) -> Packet:
-    return Packet(
-        kind=PacketKind.INTER if since_intra else PacketKind.INTRA,
-        qp=int(cond.qp[clip]),
-        level=int(cond.level),
-        refresh=bool(cond.refresh),
-        log2_lanes=int(payload.lanes[clip]).bit_length() - 1,
-        check=int(payload.check[clip]) & 0xFFFF,
-        payload=rans.to_bytes(payload.words[clip], int(payload.num_words[clip])),
-    )
 
 
 def decode_batch(
@@ -219,7 +200,7 @@ def decode_batch(
             elif sequences[i].launch(event):
                 waiting.append(i)
         for i in waiting:
-            results[i].append(sequences[i].settle())
+            results[i].extend(sequences[i].settle())
     return [
         collect(reader.header, result)
         for reader, result in zip(readers, results, strict=True)

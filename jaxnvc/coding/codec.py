@@ -21,7 +21,7 @@ from jaxnvc.bitstream import (
     pack_skip_schedule,
 )
 from jaxnvc.coding.decoder import DecodedFrame, decode_events
-from jaxnvc.coding.encoder import EncodedFrame, EncodeSettings, encode_sequence
+from jaxnvc.coding.encoder import EncodedUnit, EncodeSettings, encode_sequence
 from jaxnvc.coding.gop import first_thresholds, rising_schedule
 from jaxnvc.coding.programs import Pair, coded_size
 from jaxnvc.errors import BitstreamError, UsageError
@@ -203,7 +203,7 @@ class Codec:
         settings: EncodeSettings,
         *,
         with_times: bool = False,
-    ) -> Iterator[EncodedFrame]:
+    ) -> Iterator[EncodedUnit]:
         """Encodes frames as they come; see `coding.encoder.encode_sequence`."""
         return encode_sequence(self.bundle, frames, settings, with_times=with_times)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxnvc.bitstream import Damage, Packet, PacketKind, StreamHeader
 from jaxnvc.codecs.protocol import Cond
+from jaxnvc.coding.encoder import pictures
 from jaxnvc.coding.joint_programs import choose_programs
 from jaxnvc.coding.programs import Decoded, Pair, Size, coded_size
 from jaxnvc.entropy import rans
@@ -53,6 +54,11 @@ def check_model(header: StreamHeader, bundle: Bundle) -> None:
             f"the header's coded size {header.coded_width}x{header.coded_height} is "
             f"not the model's {expected[1]}x{expected[0]}; the header is not valid."
         )
+    if header.frames_per_unit != bundle.inter.frames_per_unit:
+        raise BitstreamError(
+            f"the header's {header.frames_per_unit} frames per unit are not the "
+            f"model's {bundle.inter.frames_per_unit}; the header is not valid."
+        )
     if header.chroma_format != 1 or header.bit_depth not in (8, 10):
         raise BitstreamError(
             f"chroma format {header.chroma_format} at {header.bit_depth} bits is not "
@@ -63,7 +69,7 @@ def check_model(header: StreamHeader, bundle: Bundle) -> None:
 def decode_events(
     bundle: Bundle, header: StreamHeader, events: Iterable[Packet | Damage]
 ) -> Iterator[DecodedFrame | Damage]:
-    """Decodes packets in order; what cannot be decoded becomes a `Damage`.
+    """Decodes units in order; what cannot be decoded becomes a `Damage`.
 
     After damage, decoding goes on at the next intra packet.
 
@@ -78,7 +84,7 @@ def decode_events(
     sequence = Sequence(bundle, header)
     for event in events:
         if sequence.launch(event):
-            yield sequence.settle()
+            yield from sequence.settle()
 
 
 class Sequence:
@@ -117,27 +123,31 @@ class Sequence:
             self._state = None
         return True
 
-    def settle(self) -> DecodedFrame | Damage:
-        """Waits for the launched packet; damage forgets the decoded buffer."""
+    def settle(self) -> list[DecodedFrame | Damage]:
+        """Waits for the launched packet and returns its frames, or one damage.
+
+        Damage forgets the decoded buffer.
+        """
         (event, decoded), self._launched = self._launched, None
         if decoded is None:
-            return event
+            return [event]
         sound, check = jax.device_get((decoded.sound[0], decoded.check[0]))
         if not sound or int(check) & 0xFFFF != event.check:
             self._state = None
-            return _undecodable(event, "the decoded symbols fail their check")
+            return [_undecodable(event, "the decoded symbols fail their check")]
         self._state = decoded.state
-        planes = jax.device_get(decoded.planes)
-        return DecodedFrame(
-            number=event.first_frame,
-            planes=Yuv420(*(np.asarray(plane[0]) for plane in planes)),
-            pts=event.pts[0] if event.pts else None,
-            packet=event,
-        )
+        shown = pictures(jax.device_get(decoded.planes), 0, event.num_frames)
+        times = event.pts or (None,) * len(shown)
+        return [
+            DecodedFrame(event.first_frame + i, planes, pts, event)
+            for i, (planes, pts) in enumerate(zip(shown, times, strict=True))
+        ]
 
     def _refusal(self, packet: Packet) -> str | None:
         inter = packet.kind == PacketKind.INTER
         module = self._pair.inter if inter else self._pair.intra
+        if packet.num_frames > module.frames_per_unit:
+            return f"a unit of {packet.num_frames} frames is not one of this model's"
         if packet.level >= module.num_levels:
             return f"quality level {packet.level} is not one of this model's"
         if packet.num_lanes not in self._programs.lane_choices:

@@ -5,12 +5,11 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxnvc.bitstream import Packet, PacketKind, skip_threshold
-from jaxnvc.codecs.protocol import NUM_QP, Cond
-from jaxnvc.coding.gop import is_intra, is_refresh, level_of
+from jaxnvc.codecs.protocol import NUM_QP, Cond, UnitCodec
+from jaxnvc.coding.gop import Unit, in_units, is_refresh, level_of
 from jaxnvc.coding.joint_programs import choose_programs
 from jaxnvc.coding.programs import Encoded, Pair, Size
 from jaxnvc.entropy import rans
@@ -61,21 +60,29 @@ class EncodeSettings:
         """Returns the conditions of an inter unit of one clip."""
         return Cond.of(self.qp, level, self._skip(frame, level), refresh)
 
+    def cond(self, unit: Unit, model: UnitCodec) -> Cond:
+        """Returns the conditions of a unit of one clip; `model` is the inter module."""
+        if unit.position == 0:
+            return self.intra_cond(unit.first)
+        level = level_of(unit.position, model.num_levels)
+        refresh = is_refresh(unit.position, self.refresh_period, model.frames_per_unit)
+        return self.inter_cond(unit.first, level, refresh=refresh)
+
     def _skip(self, frame: int, level: int) -> int:
         return skip_threshold(self.skip_thresholds, self.skip_schedule, frame, level)
 
 
 @dataclasses.dataclass(frozen=True)
-class EncodedFrame:
-    """A coded frame.
+class EncodedUnit:
+    """A coded unit.
 
     Attributes:
       packet: for the stream.
-      reconstruction: what a decoder shows.
+      reconstructions: what a decoder shows, a picture per frame.
     """
 
     packet: Packet
-    reconstruction: Yuv420
+    reconstructions: tuple[Yuv420, ...]
 
 
 def encode_sequence(
@@ -84,10 +91,10 @@ def encode_sequence(
     settings: EncodeSettings,
     *,
     with_times: bool = False,
-) -> Iterator[EncodedFrame]:
-    """Encodes frames of one size, one packet each, in order.
+) -> Iterator[EncodedUnit]:
+    """Encodes frames of one size, one packet per unit, in order.
 
-    The device works on frame n + 1 while the host fetches frame n.
+    The device works on unit n + 1 while the host fetches unit n.
 
     Args:
       bundle: the model.
@@ -101,32 +108,50 @@ def encode_sequence(
     pair = Pair(bundle.intra, bundle.inter)
     size, last, programs = None, None, None
     pending: collections.deque = collections.deque()
-    since_intra = 0
-    for number, frame in enumerate(frames):
-        size = size or _size_of(frame.planes)
+    for unit in in_units(frames, settings.gop, pair.inter.frames_per_unit):
+        size = size or _size_of(unit.frames[0].planes)
         programs = programs or choose_programs(pair, size)
-        _check_size(frame.planes, size, number)
-        planes = tuple(jnp.asarray(p)[None] for p in frame.planes.planes)
-        if is_intra(number, settings.gop):
-            since_intra = 0
-            cond = settings.intra_cond(number)
+        for number, frame in enumerate(unit.frames, unit.first):
+            _check_size(frame.planes, size, number)
+        cond = settings.cond(unit, pair.inter)
+        planes = unit_planes([[f.planes for f in unit.frames]], unit, pair.inter)
+        if unit.position == 0:
             last = programs.encode_intra(bundle.params, planes, cond)
         else:
-            since_intra += 1
-            refresh = is_refresh(since_intra, settings.refresh_period)
-            level = level_of(since_intra)
-            cond = settings.inter_cond(number, level, refresh=refresh)
             last = programs.encode_inter(
                 bundle.params, last.state, last.x, planes, cond
             )
-        kind = PacketKind.INTER if since_intra else PacketKind.INTRA
-        times = (frame.pts,) if with_times else None
+        times = tuple(frame.pts for frame in unit.frames) if with_times else None
         # The state is donated to the next program; only results are kept here.
-        pending.append((kind, cond, times, last.replace(state=None, x=None)))
+        kept = last.replace(state=None, x=None)
+        pending.append((unit, cond, times, kept))
         if len(pending) > 1:
             yield _fetch(*pending.popleft())
     while pending:
         yield _fetch(*pending.popleft())
+
+
+def unit_planes(clips, unit: Unit, model: UnitCodec) -> tuple[np.ndarray, ...]:
+    """Stacks the planes y, u, v of a unit, its last frame repeated to fill it.
+
+    Args:
+      clips: for each clip of a batch, the planes of the unit's frames.
+      unit: tells whether it is intra.
+      model: the inter module.
+
+    Returns:
+      Each [B, rows, columns], or [B, N, rows, columns] of a chunk.
+    """
+    count = model.frames_per_unit
+    if unit.position == 0 or count == 1:
+        return _stacked([frames[0].planes for frames in clips])
+    fill = count - len(unit.frames)
+    filled = ([*frames, *[frames[-1]] * fill] for frames in clips)
+    return _stacked([_stacked([f.planes for f in frames]) for frames in filled])
+
+
+def _stacked(rows) -> tuple[np.ndarray, ...]:
+    return tuple(np.stack(plane) for plane in zip(*rows, strict=True))
 
 
 def _size_of(planes: Yuv420) -> Size:
@@ -142,17 +167,45 @@ def _check_size(planes: Yuv420, size: Size, number: int) -> None:
         )
 
 
-def _fetch(kind: PacketKind, cond: Cond, times, encoded: Encoded) -> EncodedFrame:
+def _fetch(unit: Unit, cond: Cond, times, encoded: Encoded) -> EncodedUnit:
     """Waits for a unit and makes its packet."""
     payload, planes = jax.device_get((encoded.payload, encoded.planes))
-    packet = Packet(
-        kind=kind,
-        qp=int(cond.qp[0]),
+    packet = make_packet(unit, cond, payload, 0, times)
+    return EncodedUnit(packet, pictures(planes, 0, len(unit.frames)))
+
+
+def make_packet(unit: Unit, cond: Cond, payload, clip: int, times=None) -> Packet:
+    """Makes the packet of one clip of a batch.
+
+    Args:
+      unit: what was coded.
+      cond: its conditions.
+      payload: fetched `Payload`.
+      clip: which of the batch.
+      times: of its frames, or None.
+    """
+    return Packet(
+        kind=PacketKind.INTER if unit.position else PacketKind.INTRA,
+        qp=int(cond.qp[clip]),
         level=int(cond.level),
         refresh=bool(cond.refresh),
-        log2_lanes=int(payload.lanes[0]).bit_length() - 1,
-        check=int(payload.check[0]) & 0xFFFF,
-        payload=rans.to_bytes(payload.words[0], int(payload.num_words[0])),
+        num_frames=len(unit.frames),
+        log2_lanes=int(payload.lanes[clip]).bit_length() - 1,
+        check=int(payload.check[clip]) & 0xFFFF,
+        payload=rans.to_bytes(payload.words[clip], int(payload.num_words[clip])),
         pts=times,
     )
-    return EncodedFrame(packet, Yuv420(*(np.asarray(plane[0]) for plane in planes)))
+
+
+def pictures(planes, clip: int, count: int) -> tuple[Yuv420, ...]:
+    """Returns the first `count` pictures of a unit of one clip of a batch.
+
+    Args:
+      planes: fetched y, u, v, each [B, rows, columns] or [B, N, rows, columns].
+      clip: which of the batch.
+      count: frames that are no filling.
+    """
+    own = [np.asarray(plane[clip]) for plane in planes]
+    if own[0].ndim == 2:
+        return (Yuv420(*own),)
+    return tuple(Yuv420(*(plane[i] for plane in own)) for i in range(count))

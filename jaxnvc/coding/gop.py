@@ -1,6 +1,8 @@
-"""Which frame is coded how: keyframes, quality levels, refreshes."""
+"""Which frame is coded how: units, keyframes, quality levels, refreshes."""
 
 import math
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -9,27 +11,32 @@ GROUP = 4
 _LEVELS = (0, 2, 1, 2)
 
 
-def level_of(position):
-    """Returns the quality level of an inter frame.
+def level_of(position, num_levels: int):
+    """Returns the quality level of an inter unit.
 
     Args:
       position: frames since the last intra frame, an int or int32 array.
+      num_levels: of the family; with one level it is 0.
 
     Source: AVS-EEM v9.2, hierarchical quality structure.
     """
+    if num_levels == 1:
+        return 0
     if isinstance(position, int):
         return _LEVELS[position % GROUP]
     return jnp.asarray(_LEVELS)[position % GROUP]
 
 
-def is_refresh(position: int, period: int) -> bool:
-    """Returns whether the temporal history is dropped before an inter frame.
+def is_refresh(position: int, period: int, frames_per_unit: int = 1) -> bool:
+    """Returns whether the temporal history is dropped before an inter unit.
 
     Args:
-      position: frames since the last intra frame, 1 or more.
-      period: frames between refreshes, 0 for none.
+      position: frames from the last intra frame to the unit's first, 1 or more.
+      period: frames between refreshes, 0 for none; a unit in whose course they fall
+        due begins with one.
+      frames_per_unit: of the family.
     """
-    return period > 0 and position > 1 and (position - 1) % period == 0
+    return period > 0 and position > 1 and (position - 1) % period < frames_per_unit
 
 
 # Scale indices by which exp(0.3) raises a scale: eight octaves over 63 of them.
@@ -74,3 +81,43 @@ def is_intra(frame: int, gop: int) -> bool:
       gop: distance of intra frames, -1 for only the first.
     """
     return frame == 0 or (gop > 0 and frame % gop == 0)
+
+
+class Unit(NamedTuple):
+    """Frames that are coded together.
+
+    Attributes:
+      first: number of the first one.
+      position: its distance from the last intra frame, 0 for an intra frame.
+      frames: the frames, in order.
+    """
+
+    first: int
+    position: int
+    frames: tuple[Any, ...]
+
+
+def in_units(frames: Iterable, gop: int, frames_per_unit: int) -> Iterator[Unit]:
+    """Cuts a sequence into units, each as soon as its last frame has come.
+
+    An intra unit is one frame; an inter unit has `frames_per_unit` of them, or fewer
+    before an intra frame and at the end.
+
+    Args:
+      frames: the sequence.
+      gop: distance of intra frames, -1 for only the first.
+      frames_per_unit: most frames of an inter unit.
+    """
+    unit: list = []
+    last_intra = 0
+    for number, frame in enumerate(frames):
+        unit.append(frame)
+        intra = is_intra(number, gop)
+        last_intra = number if intra else last_intra
+        if intra or len(unit) == frames_per_unit or is_intra(number + 1, gop):
+            first = number + 1 - len(unit)
+            yield Unit(first, first - last_intra, tuple(unit))
+            unit = []
+    if unit:
+        first = number + 1 - len(unit)
+        yield Unit(first, first - last_intra, tuple(unit))

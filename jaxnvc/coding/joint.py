@@ -26,8 +26,8 @@ class Request(struct.PyTreeNode):
 
     Attributes:
       encoding: bool [], the task.
-      x: source frames [B, H/2, W/2, 6].
-      x_previous: their source predecessors.
+      x: source, shaped as a unit.
+      x_previous: the source frame before it [B, H/2, W/2, 6].
       words: uint16 [B, capacity], payloads.
       num_words: int32 [B].
     """
@@ -45,7 +45,7 @@ class Result(struct.PyTreeNode):
     Attributes:
       payload: of an encoded unit; zero of a decoded one, but for its check.
       state: the next decoded buffer.
-      x_hat: reconstruction [B, H/2, W/2, 6].
+      x_hat: reconstruction, shaped as a unit.
       sound: bool [B], whether a decoded payload ended as its encoder left it.
     """
 

@@ -16,9 +16,11 @@ from jaxnvc.coding.programs import (
     Programs,
     Size,
     coded_size,
+    last_frame,
     packed,
     programs_of,
     restart,
+    unit_pixels,
 )
 from jaxnvc.coding.unit import Payload
 from jaxnvc.ops.frame import PACKED_CHANNELS, to_planes
@@ -64,8 +66,7 @@ def _request(task: Task, x: jax.Array) -> Request:
 
 
 def _lanes(pair: Pair, size: Size) -> int:
-    height, width = coded_size(pair, size.height, size.width)
-    return lanes_of(height * width)
+    return lanes_of(unit_pixels(pair, size))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -98,13 +99,14 @@ def _inter(pair: Pair, size: Size, params, state, task: Task, cond: Cond) -> Joi
         cond,
     )
     planes = to_planes(unit.x_hat, *size)
+    x = last_frame(pair.inter, x)
     return Joint(unit.payload, unit.state, x, planes, unit.sound)
 
 
 def joint_programs(pair: Pair, size: Size) -> Programs:
     """Returns the programs of a model that is not portable."""
     height, width = coded_size(pair, size.height, size.width)
-    capacity = capacity_of(height * width)
+    capacity = capacity_of(unit_pixels(pair, size))
 
     def encoding(planes, x_previous=None) -> Task:
         batch = planes[0].shape[0]
@@ -117,11 +119,11 @@ def joint_programs(pair: Pair, size: Size) -> Programs:
             num_words=jnp.zeros(batch, jnp.int32),
         )
 
-    def decoding(words, num_words) -> Task:
+    def decoding(words, num_words, frames_per_unit=1) -> Task:
         batch = words.shape[0]
         return Task(
             encoding=jnp.bool_(False),
-            planes=_blank_planes(size, batch),
+            planes=_blank_planes(size, batch, frames_per_unit),
             x_previous=jnp.zeros((batch, height // 2, width // 2, PACKED_CHANNELS)),
             words=jnp.asarray(words),
             num_words=jnp.asarray(num_words),
@@ -139,7 +141,7 @@ def joint_programs(pair: Pair, size: Size) -> Programs:
         return _intra(pair, size, params, task, cond).decoded()
 
     def decode_inter(lanes, params, state, words, num_words, cond):
-        task = decoding(words, num_words)
+        task = decoding(words, num_words, pair.inter.frames_per_unit)
         return _inter(pair, size, params, state, task, cond).decoded()
 
     return Programs(
@@ -148,15 +150,16 @@ def joint_programs(pair: Pair, size: Size) -> Programs:
         decode_intra=decode_intra,
         decode_inter=decode_inter,
         capacities=(capacity,),
-        lane_choices=(lanes_of(height * width),),
+        lane_choices=(_lanes(pair, size),),
     )
 
 
-def _blank_planes(size: Size, batch: int):
+def _blank_planes(size: Size, batch: int, frames_per_unit: int):
     dtype = np.uint8 if size.bit_depth == 8 else np.uint16
     rows, columns = -(-size.height // 2), -(-size.width // 2)
     shapes = ((size.height, size.width), (rows, columns), (rows, columns))
-    return tuple(jnp.zeros((batch, *shape), dtype) for shape in shapes)
+    lead = (batch,) if frames_per_unit == 1 else (batch, frames_per_unit)
+    return tuple(jnp.zeros((*lead, *shape), dtype) for shape in shapes)
 
 
 def choose_programs(pair: Pair, size: Size) -> Programs:

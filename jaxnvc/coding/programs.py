@@ -46,8 +46,9 @@ class Encoded(struct.PyTreeNode):
     Attributes:
       payload: its words.
       state: the decoded buffer.
-      x: the packed source frame, the next unit's predecessor.
-      planes: reconstruction y, u, v as integers.
+      x: the last packed source frame, the next unit's predecessor.
+      planes: reconstruction y, u, v as integers, [B, rows, columns] of one frame and
+        [B, N, rows, columns] of a chunk.
     """
 
     payload: Payload
@@ -94,6 +95,11 @@ def restart(pair: Pair, params, x_hat, cond: Cond) -> State:
     return codec.reset(x_hat, cond)
 
 
+def last_frame(model: UnitCodec, x: jax.Array) -> jax.Array:
+    """Returns the last frame [B, H/2, W/2, 6] of a unit."""
+    return x if model.frames_per_unit == 1 else x[:, -1]
+
+
 def encode_intra(pair: Pair, size: Size, params, planes, cond: Cond) -> Encoded:
     """Encodes intra frames, planes integer [B, H, W] and [B, H/2, W/2]."""
     x = packed(pair, size, planes)
@@ -112,12 +118,17 @@ def encode_intra(pair: Pair, size: Size, params, planes, cond: Cond) -> Encoded:
 def encode_inter(
     pair: Pair, size: Size, params, state, x_previous, planes, cond: Cond
 ) -> Encoded:
-    """Encodes inter frames after `state`, whose source was `x_previous`."""
+    """Encodes inter units after `state`; `x_previous` is the source before them."""
     x = packed(pair, size, planes)
     payload, state, x_hat = encode_unit(
         pair.inter, params["inter"], state, x, x_previous, cond
     )
-    return Encoded(payload=payload, state=state, x=x, planes=to_planes(x_hat, *size))
+    return Encoded(
+        payload=payload,
+        state=state,
+        x=last_frame(pair.inter, x),
+        planes=to_planes(x_hat, *size),
+    )
 
 
 def decode_intra(
@@ -183,9 +194,15 @@ class Programs(NamedTuple):
     lane_choices: tuple[int, ...]
 
 
+def unit_pixels(pair: Pair, size: Size) -> int:
+    """Returns the luma samples of the largest unit."""
+    height, width = coded_size(pair, size.height, size.width)
+    return height * width * pair.inter.frames_per_unit
+
+
 def programs_of(pair: Pair, size: Size) -> Programs:
     """Returns the programs of a portable model."""
-    height, width = coded_size(pair, size.height, size.width)
+    pixels = unit_pixels(pair, size)
     return Programs(
         encode_intra=functools.partial(jit_encode_intra, pair, size),
         encode_inter=functools.partial(jit_encode_inter, pair, size),
@@ -193,6 +210,6 @@ def programs_of(pair: Pair, size: Size) -> Programs:
         decode_inter=functools.partial(jit_decode_inter, pair, size),
         # Nearly every payload fits an eighth of a word per pixel; few shapes mean
         # few compiled programs.
-        capacities=(max(height * width // 8, 1024), max(height * width * 4, 8192)),
+        capacities=(max(pixels // 8, 1024), max(pixels * 4, 8192)),
         lane_choices=rans.LANE_CHOICES,
     )

@@ -21,7 +21,7 @@ class Estimate(struct.PyTreeNode):
 
     Attributes:
       state: next decoded buffer.
-      x_hat: reconstruction [B, H/2, W/2, 6].
+      x_hat: reconstruction, shaped as a unit.
       bits: estimated bits of each stage [B, stages].
     """
 
@@ -82,8 +82,8 @@ def encode_unit(
       model: a family's module (static under jit).
       params: its parameters.
       state: decoded buffer.
-      x: source frames [B, H/2, W/2, 6].
-      x_previous: their source predecessors.
+      x: source, shaped as a unit.
+      x_previous: the source frame before it [B, H/2, W/2, 6].
       cond: conditions.
 
     Returns:
@@ -150,8 +150,8 @@ def decode_unit(
       cond: conditions.
 
     Returns:
-      The next decoded buffer, the reconstruction [B, H/2, W/2, 6], whether each
-      payload was sound [B] and the checksum of its symbols [B].
+      The next decoded buffer, the reconstruction, whether each payload was sound
+      [B] and the checksum of its symbols [B].
     """
     codec = model.bind({"params": params})
     decoder = jax.vmap(lambda w, n: rans.start(w, n, lanes))(words, num_words)

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 import jaxnvc
-from jaxnvc.codecs.protocol import Cond
+from jaxnvc.codecs.protocol import Cond, still_unit
 from jaxnvc.coding.codec import Codec
 from jaxnvc.errors import JaxnvcError, UsageError
 from jaxnvc.ops.frame import from_planes
@@ -51,11 +51,11 @@ def _gaps(iterator) -> list[float]:
     return times
 
 
-def _speed(gaps: list[float]) -> dict[str, float]:
-    """Summarises inter frames in the steady state."""
+def _speed(gaps: list[float], frames_per_unit: int) -> dict[str, float]:
+    """Summarises inter units in the steady state, from the seconds of each unit."""
     steady = sorted(gaps[3:])
     return {
-        "fps": 1 / statistics.mean(steady),
+        "fps": frames_per_unit / statistics.mean(steady),
         "p50_ms": 1e3 * statistics.median(steady),
         "p95_ms": 1e3 * steady[int(0.95 * (len(steady) - 1))],
     }
@@ -66,7 +66,8 @@ def bench_codec(codec: Codec, frames: list[Yuv420], qp: int = 24) -> dict:
 
     Args:
       codec: a loaded model.
-      frames: at least 8.
+      frames: at least 8, and the intra frame and seven whole units where a unit is a
+        chunk; what is over is left out.
       qp: quality.
 
     Returns:
@@ -74,23 +75,28 @@ def bench_codec(codec: Codec, frames: list[Yuv420], qp: int = 24) -> dict:
       from the compilation cache), and speed in the steady state.
 
     Raises:
-      UsageError: fewer than 8 frames.
+      UsageError: too few frames.
     """
-    if len(frames) < 8:
-        raise UsageError(f"{len(frames)} frames are too few to time, give 8 or more.")
+    count = codec.bundle.inter.frames_per_unit
+    least = 1 + 7 * count
+    if len(frames) < least:
+        raise UsageError(
+            f"{len(frames)} frames are too few to time, give {least} or more."
+        )
+    frames = frames[: 1 + (len(frames) - 1) // count * count]
     settings = codec.settings(qp=qp)
     report = {"width": frames[0].width, "height": frames[0].height, "qp": qp}
     started = time.perf_counter()
-    list(codec.encode_iter(map(VideoFrame, frames[:3]), settings))
+    list(codec.encode_iter(map(VideoFrame, frames[: 1 + 2 * count]), settings))
     report["encode_first_use_s"] = time.perf_counter() - started
     gaps = _gaps(codec.encode_iter(map(VideoFrame, frames), settings))
-    report["encode"] = _speed(gaps)
+    report["encode"] = _speed(gaps, count)
     stream = codec.encode(frames, qp=qp)
     report["bpp"] = 8 * len(stream) / (frames[0].y.size * len(frames))
     started = time.perf_counter()
     codec.decode(stream)
     report["decode_first_use_s"] = time.perf_counter() - started
-    report["decode"] = _speed(_decode_gaps(codec, stream))
+    report["decode"] = _speed(_decode_gaps(codec, stream), count)
     return report
 
 
@@ -128,6 +134,7 @@ def bench_parts(codec: Codec, frames: list[Yuv420], qp: int = 24) -> dict[str, f
         return result
 
     state = timed("reset", lambda c, x: c.reset(x, cond), x_previous)
+    x = still_unit(model, x)
     source = timed("analyse", lambda c, a, b: c.analyse(a, b, cond), x, x_previous)
     work = timed("begin", lambda c, s: c.begin(s, cond), state)
     for k in range(model.num_stages):
@@ -151,10 +158,11 @@ def bench_parts(codec: Codec, frames: list[Yuv420], qp: int = 24) -> dict[str, f
 
 def _decode_gaps(codec: Codec, stream: bytes) -> list[float]:
     from jaxnvc.bitstream import StreamReader
-    from jaxnvc.coding.decoder import decode_events
+    from jaxnvc.coding.decoder import Sequence
 
     reader = StreamReader(stream)
-    return _gaps(decode_events(codec.bundle, reader.header, reader.events()))
+    sequence = Sequence(codec.bundle, reader.header)
+    return _gaps(sequence.settle() for event in reader if sequence.launch(event))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnvc.codecs import registry
-from jaxnvc.codecs.protocol import Cond, UnitCodec
+from jaxnvc.codecs.protocol import Cond, UnitCodec, still_unit
 from jaxnvc.layers.quarters import SELECTION
 from jaxnvc.ops.frame import PACKED_CHANNELS
 from jaxnvc.ops.spatial import ceil_to
@@ -37,7 +37,7 @@ def complexity(preset: str, size: tuple[int, int] = FULL_HD) -> dict[str, Any]:
     Args:
       preset: a key of `registry.PRESETS`.
       size: width and height in luma samples; rates are per luma sample of the coded
-        (padded) size.
+        (padded) size, of every frame of a unit.
 
     Returns:
       `model`, `size`, `coded_size`, `parameters`, `modules` (per part of the model
@@ -54,6 +54,7 @@ def complexity(preset: str, size: tuple[int, int] = FULL_HD) -> dict[str, Any]:
     width, height = (ceil_to(side, multiple) for side in size)
     params = jax.eval_shape(functools.partial(_params, model))
     x = jax.ShapeDtypeStruct((1, height // 2, width // 2, PACKED_CHANNELS), jnp.float32)
+    pixels = width * height * model.frames_per_unit
     counts = {}
     for side, program in (("encoder", _encode), ("decoder", _decode)):
         traced = jax.make_jaxpr(functools.partial(program, model))(params, x)
@@ -64,10 +65,7 @@ def complexity(preset: str, size: tuple[int, int] = FULL_HD) -> dict[str, Any]:
     modules = {
         name: {
             "parameters": _size(params.get(name, ())),
-            **{
-                f"{side}_kmac": counts[side][name] / (1e3 * width * height)
-                for side in counts
-            },
+            **{f"{side}_kmac": counts[side][name] / (1e3 * pixels) for side in counts},
             **_paper(published, name),
         }
         for name in sorted({*params, *counts["encoder"]})
@@ -152,7 +150,7 @@ def _unit(codec: UnitCodec, x: jax.Array, *, encoding: bool):
     """Runs a unit after a reference `x`, symbols zero where nothing is encoded."""
     cond = Cond.of(32)
     work = codec.begin(codec.reset(x, cond), cond)
-    source = codec.analyse(x, x, cond) if encoding else None
+    source = codec.analyse(still_unit(codec, x), x, cond) if encoding else None
     for stage in range(codec.num_stages):
         prior, work = codec.prior(work, cond, stage)
         symbols = jnp.zeros_like(prior.index)

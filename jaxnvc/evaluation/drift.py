@@ -49,15 +49,20 @@ def measure_drift(codec: Codec, frames: list[Yuv420], span: int, qp: int) -> lis
       Per span: its first frame, PSNR by plane and weighted, bytes per frame.
     """
     settings = codec.settings(qp=qp, num_frames=len(frames))
-    coded = list(codec.encode_iter(map(VideoFrame, frames), settings))
+    shown, num_bytes = [], []
+    for unit in codec.encode_iter(map(VideoFrame, frames), settings):
+        shown += unit.reconstructions
+        # A chunk's bytes are spread evenly, or spans would not share them fairly.
+        count = len(unit.reconstructions)
+        num_bytes += [len(unit.packet.payload) / count] * count
     spans = []
     for first in range(1, len(frames) - span + 1, span):
         part = slice(first, first + span)
-        shown = [one.reconstruction for one in coded[part]]
-        num_bytes = sum(len(one.packet.payload) for one in coded[part])
-        psnr_db = psnr_yuv(frames[part], shown, frames[0].bit_depth)
+        psnr_db = psnr_yuv(frames[part], shown[part], frames[0].bit_depth)
         rounded = {f"psnr_{key}": round(value, 3) for key, value in psnr_db.items()}
-        spans.append({"first": first, **rounded, "bytes_per_frame": num_bytes / span})
+        spans.append(
+            {"first": first, **rounded, "bytes_per_frame": sum(num_bytes[part]) / span}
+        )
     return spans
 
 

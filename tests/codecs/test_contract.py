@@ -56,7 +56,7 @@ class Family:
         self.rough = roughen(self.params)
 
     def cond(self, unit: int, qp=QP, refresh=False) -> Cond:
-        level = level_of(unit) if self.model.num_levels > 1 else 0
+        level = level_of(unit, self.model.num_levels)
         return Cond.of(qp, level, skip=6, refresh=refresh)
 
     @functools.cached_property

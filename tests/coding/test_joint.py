@@ -49,7 +49,7 @@ def coded(codec, frames):
     with StreamWriter(out, codec.header(info, settings, NUM_FRAMES)) as writer:
         for one in codec.encode_iter(map(VideoFrame, frames), settings):
             writer.write(one.packet)
-            shown.append(one.reconstruction)
+            shown += one.reconstructions
     return out.getvalue(), shown
 
 

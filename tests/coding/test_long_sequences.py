@@ -48,7 +48,7 @@ def coded(looped) -> tuple[bytes, list[Yuv420]]:
     with StreamWriter(out, codec.header(info, settings, NUM_FRAMES)) as writer:
         for coded in codec.encode_iter(map(VideoFrame, looped), settings):
             writer.write(coded.packet)
-            shown.append(coded.reconstruction)
+            shown += coded.reconstructions
     return out.getvalue(), shown
 
 

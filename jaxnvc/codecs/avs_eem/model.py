@@ -61,7 +61,7 @@ class AvsEem(nn.Module):
 
     num_stages = 9
     num_levels = len(_LEVEL_WEIGHTS)
-    level_weights = _LEVEL_WEIGHTS
+    frame_weights = tuple(_LEVEL_WEIGHTS[level] for level in (2, 1, 2, 0))
     portable = True
     size_multiple = 32
     frames_per_unit = 1

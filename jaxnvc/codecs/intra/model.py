@@ -76,7 +76,7 @@ class Intra(nn.Module):
 
     num_stages = 5
     num_levels = 1
-    level_weights = (1.0,)
+    frame_weights = (1.0,)
     portable = True
     size_multiple = 32
     frames_per_unit = 1

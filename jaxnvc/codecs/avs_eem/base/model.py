@@ -60,8 +60,8 @@ class AvsEemBase(nn.Module):
 
     num_stages = _FIRST_SEGMENT + entropy.NUM_SEGMENTS
     num_levels = 3
-    # The paper's {2.0, 0.2, 0.4, 0.2} over a group of four: key, middle, odd frames.
-    level_weights = (2.0, 0.4, 0.2)
+    # The paper's {2.0, 0.2, 0.4, 0.2} over a group of four, the key frame last here.
+    frame_weights = (0.2, 0.4, 0.2, 2.0)
     size_multiple = 64
     frames_per_unit = 1
 

@@ -154,7 +154,7 @@ class IntraBase(nn.Module):
 
     num_stages = 2
     num_levels = 1
-    level_weights = (1.0,)
+    frame_weights = (1.0,)
     size_multiple = 64
     frames_per_unit = 1
 
