@@ -25,9 +25,13 @@ UNDER_CONTRACT = (
     "avs_eem/tiny",
     # The same but for where scales come from: tests/coding/test_joint.py.
     "avs_eem/base-tiny-portable",
+    "dcvc_uf/intra-tiny",
+    "dcvc_uf/ld-tiny",
 )
 # Untrained, these are working transform codecs; the others start from noise.
 START_AS_CODECS = ("intra/tiny", "avs_eem/tiny")
+# A refresh starts these from more than the picture: 4:4:4 and not clipped.
+RESTARTS_FROM_FEATURES = ("dcvc_uf/ld-tiny",)
 SIZE, NUM_UNITS = 64, 3
 QP = np.array([27, 45])  # One per clip of the batch.
 
@@ -222,6 +226,8 @@ def test_estimated_bits_are_those_of_the_payload(family, still, weights):
 
 
 def test_a_refresh_drops_the_history_and_nothing_else(family):
+    if family.preset in RESTARTS_FROM_FEATURES:
+        pytest.skip("see tests/codecs/dcvc_uf/test_model.py")
     _, state, x_hat = family.units[1]
     fresh = family.start(x_hat)
     refreshed = family.encode(state, 3, refresh=True)

@@ -40,6 +40,7 @@ from jaxnvc.codecs.dcvc_uf.pictures import (
 )
 from jaxnvc.codecs.dcvc_uf.stages import Latent, LatentStages
 from jaxnvc.codecs.protocol import Cond
+from jaxnvc.codecs.sizes import mean_one
 from jaxnvc.entropy.cond import NUM_QP
 from jaxnvc.layers.resample import Down2
 from jaxnvc.ops.rounding import clip_ste
@@ -112,8 +113,7 @@ class DcvcUf(LatentStages):
     @property
     def frame_weights(self) -> tuple[float, ...]:
         """Returns the distortion weights of successive frames, of mean 1."""
-        weights = _CHUNK_WEIGHTS if self.config.frames > 1 else _LD_WEIGHTS
-        return tuple(weight * len(weights) / sum(weights) for weight in weights)
+        return mean_one(_CHUNK_WEIGHTS if self.config.frames > 1 else _LD_WEIGHTS)
 
     def setup(self):
         c, dtype = self.config, self.dtype

@@ -18,7 +18,7 @@ from flax import traverse_util
 from jaxnvc.codecs.dcvc_uf.config import DcvcUfConfig, DcvcUfIntraConfig
 from jaxnvc.codecs.dcvc_uf.intra import DcvcUfIntra
 from jaxnvc.codecs.dcvc_uf.model import DcvcUf
-from jaxnvc.codecs.protocol import Cond
+from jaxnvc.codecs.protocol import Cond, still_unit
 from jaxnvc.errors import ModelError
 from jaxnvc.ops.frame import PACKED_CHANNELS
 
@@ -227,20 +227,18 @@ def _abstract_params(config: Config) -> dict:
     intra = isinstance(config, DcvcUfIntraConfig)
     model = DcvcUfIntra(config) if intra else DcvcUf(config)
     picture = jnp.zeros((1, 32, 32, PACKED_CHANNELS))
-    shape = picture.shape
-    if model.frames_per_unit > 1:
-        shape = (1, model.frames_per_unit, *picture.shape[1:])
 
     def unit(codec):
         cond = Cond.of(0)
         work = codec.begin(codec.reset(picture, cond), cond)
-        source = codec.analyse(jnp.zeros(shape), picture, cond)
+        source = codec.analyse(still_unit(codec, picture), picture, cond)
         for stage in range(codec.num_stages):
             prior, work = codec.prior(work, cond, stage)
             residual, source = codec.residual(work, source, cond, stage)
             work = codec.absorb(work, prior, residual.value, cond, stage)
         return codec.finish(work, cond)
 
-    return jax.eval_shape(lambda key: model.init(key, method=unit), jax.random.key(0))[
-        "params"
-    ]
+    variables = jax.eval_shape(
+        lambda key: model.init(key, method=unit), jax.random.key(0)
+    )
+    return variables["params"]
