@@ -6,6 +6,8 @@ from jaxnvc.codecs.avs_eem.base.config import EemBaseConfig
 from jaxnvc.codecs.avs_eem.base.model import AvsEemBase
 from jaxnvc.codecs.avs_eem.config import AvsEemConfig
 from jaxnvc.codecs.avs_eem.model import AvsEem
+from jaxnvc.codecs.dcvc_uf.lite.config import UfLiteConfig
+from jaxnvc.codecs.dcvc_uf.lite.model import UfLite
 from jaxnvc.codecs.intra.base.config import IntraBaseConfig
 from jaxnvc.codecs.intra.base.model import IntraBase
 from jaxnvc.codecs.intra.config import IntraConfig
@@ -18,6 +20,7 @@ FAMILIES = {
     "intra_base": (IntraBase, IntraBaseConfig),
     "avs_eem": (AvsEem, AvsEemConfig),
     "avs_eem_base": (AvsEemBase, EemBaseConfig),
+    "dcvc_uf_lite": (UfLite, UfLiteConfig),
 }
 
 _TINY_BASE = {
@@ -59,6 +62,19 @@ PRESETS = {
     "avs_eem/base-portable": EemBaseConfig(portable=True),
     "avs_eem/base-tiny": EemBaseConfig(**_TINY_BASE),
     "avs_eem/base-tiny-portable": EemBaseConfig(**_TINY_BASE, portable=True),
+    "dcvc_uf/lite": UfLiteConfig(),
+    "dcvc_uf/tiny": UfLiteConfig(
+        chunk_frames=3,
+        width=16,
+        adaptor_depth=1,
+        extractor_depth=0,
+        encoder_depth=1,
+        decoder_depth=1,
+        head_width=8,
+        mean_width=16,
+        scale_width=16,
+        hyper_channels=4,
+    ),
 }
 
 
