@@ -82,35 +82,30 @@ def run(
       InputError: the data are missing or too small.
     """
     devices = mesh.data_mesh(devices)
-    models = build_models(config)
-    config = whole_units(config, models.inter.frames_per_unit)
+    models, config = _fitted(config)
     manager = checkpoint.manager(folder, config.save_every)
     state = checkpoint.restore(manager, _first_state(config, models, init, devices))
     windows = Windows(config)
     validation = Validation(config, models, folder) if config.validation else None
     log = Log(config, _metrics_file(folder), devices.size, tensorboard)
-    programs: dict[Stage, Program] = {}
+    take_step = _Steps(config, models, log)
 
     def rows_of(step: int):
         stage, _ = config.stage_at(step)
         return windows.rows(step, stage, mesh.local_rows(devices, stage.batch))
 
-    started = asked = time.monotonic()
-    with Termination() as termination, _precision(config), contextlib.closing(log):
+    asked = time.monotonic()
+    with Termination(until_s) as end, _precision(config), contextlib.closing(log):
         for step, rows in prefetched(rows_of, int(state.step), config.total_steps):
             waited = time.monotonic() - asked
             stage, _ = config.stage_at(step)
             window = _window(config, stage, step, rows, devices)
-            if stage not in programs:
-                programs[stage] = _program(config, models, stage, state, window)
-                log.stage(stage, programs[stage])
-            state, metrics = programs[stage].run(state, window)
+            state, metrics = take_step(stage, state, window)
             log.add(step, metrics, waited)
             checkpoint.save(manager, state)
             if validation and (step + 1) % config.validate_every == 0:
                 log.write(validation(state))
-            over = until_s is not None and time.monotonic() - started > until_s
-            if over or termination.due(manager, step):
+            if end.due(manager, step):
                 break
             asked = time.monotonic()
     checkpoint.save(manager, state, force=True)
@@ -118,10 +113,26 @@ def run(
     return state
 
 
-def _program(config: TrainConfig, models, stage: Stage, state, window) -> Program:
-    """Compiles the step of a stage."""
-    step = functools.partial(train_step, models, config, stage)
-    return compiled(step, state, window, donate_argnums=0)
+def _fitted(config: TrainConfig):
+    """Returns the modules, and the run with windows of their whole units."""
+    models = build_models(config)
+    return models, whole_units(config, models.inter.frames_per_unit)
+
+
+class _Steps:
+    """The program of each stage, compiled when it is first needed."""
+
+    def __init__(self, config: TrainConfig, models, log: Log):
+        self._config, self._models, self._log = config, models, log
+        self._programs: dict[Stage, Program] = {}
+
+    def __call__(self, stage: Stage, state: TrainState, window: Window):
+        if stage not in self._programs:
+            step = functools.partial(train_step, self._models, self._config, stage)
+            program = compiled(step, state, window, donate_argnums=0)
+            self._programs[stage] = program
+            self._log.stage(stage, program)
+        return self._programs[stage].run(state, window)
 
 
 def _precision(config: TrainConfig):
@@ -154,9 +165,17 @@ def _window(config: TrainConfig, stage: Stage, step: int, rows, devices) -> Wind
 
 
 class Termination:
-    """Turns SIGTERM into a stop after the step in progress, for all processes."""
+    """Stops after the step in progress: at SIGTERM for all processes, or in time.
+
+    Attributes:
+      until_s: seconds from the beginning; None for no end.
+    """
+
+    def __init__(self, until_s: float | None = None):
+        self._until_s = until_s
 
     def __enter__(self) -> "Termination":
+        self._began = time.monotonic()
         self._asked = False
         # Several processes stop at the same step: JAX's own service agrees on it.
         self._alone = jax.process_count() == 1
@@ -174,6 +193,8 @@ class Termination:
 
     def due(self, manager, step: int) -> bool:
         """Tells whether to stop after a step."""
+        if self._until_s is not None and time.monotonic() - self._began > self._until_s:
+            return True
         return self._asked if self._alone else manager.reached_preemption(step)
 
 
