@@ -77,8 +77,7 @@ def run(
       The last `TrainState`.
 
     Raises:
-      UsageError: the devices cannot share a batch out, or a checkpoint is of another
-        model.
+      UsageError: the devices cannot share a batch, or a checkpoint fits no model.
       InputError: the data are missing or too small.
     """
     devices = mesh.data_mesh(devices)
