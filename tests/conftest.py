@@ -36,6 +36,23 @@ def tiny(tiny_bundle_path):
 
 
 @pytest.fixture(scope="session")
+def chunked_bundle_path(tmp_path_factory) -> str:
+    """Path of an untrained model whose units are chunks of three frames."""
+    from tests.models import export_untrained
+
+    path = str(tmp_path_factory.mktemp("models") / "chunked.nvcm")
+    return export_untrained(path, "intra/tiny", "dcvc_uf/tiny")
+
+
+@pytest.fixture(scope="session")
+def chunked(chunked_bundle_path):
+    """The untrained chunk model, loaded."""
+    import jaxnvc
+
+    return jaxnvc.load(chunked_bundle_path)
+
+
+@pytest.fixture(scope="session")
 def cars():
     """The example clip's frames, 24 of 384x216 (real video)."""
     from jaxnvc.video import open_video

@@ -78,8 +78,7 @@ def run(
       InputError: the data are missing or too small.
     """
     devices = mesh.data_mesh(devices)
-    models = build_models(config)
-    config = whole_units(config, models.inter.frames_per_unit)
+    models, config = _fitted(config)
     manager = checkpoint.manager(folder, config.save_every)
     state = checkpoint.restore(manager, _first_state(config, models, init, devices))
     windows = open_windows(config)
@@ -109,6 +108,12 @@ def run(
     checkpoint.save(manager, state, force=True)
     manager.wait_until_finished()
     return state
+
+
+def _fitted(config: TrainConfig):
+    """Returns the modules, and the run with windows of their whole units."""
+    models = build_models(config)
+    return models, whole_units(config, models.inter.frames_per_unit)
 
 
 def _program(config: TrainConfig, models, stage: Stage):

@@ -8,6 +8,8 @@ from jaxnvc.codecs.avs_eem.config import AvsEemConfig
 from jaxnvc.codecs.avs_eem.model import AvsEem
 from jaxnvc.codecs.dcvc_uf import config as uf
 from jaxnvc.codecs.dcvc_uf.intra import DcvcUfIntra
+from jaxnvc.codecs.dcvc_uf.lite.config import UfLiteConfig
+from jaxnvc.codecs.dcvc_uf.lite.model import UfLite
 from jaxnvc.codecs.dcvc_uf.model import DcvcUf
 from jaxnvc.codecs.intra.base.config import IntraBaseConfig
 from jaxnvc.codecs.intra.base.model import IntraBase
@@ -23,6 +25,7 @@ FAMILIES = {
     "avs_eem_base": (AvsEemBase, EemBaseConfig),
     "dcvc_uf": (DcvcUf, uf.DcvcUfConfig),
     "dcvc_uf_intra": (DcvcUfIntra, uf.DcvcUfIntraConfig),
+    "dcvc_uf_lite": (UfLite, UfLiteConfig),
 }
 
 _TINY_BASE = {
@@ -72,6 +75,19 @@ PRESETS = {
     "dcvc_uf/ld-tiny": uf.LD_TINY,
     "dcvc_uf/hts-tiny": uf.HTS_TINY,
     "dcvc_uf/htl-tiny": uf.HTL_TINY,
+    "dcvc_uf/lite": UfLiteConfig(),
+    "dcvc_uf/tiny": UfLiteConfig(
+        chunk_frames=3,
+        width=16,
+        adaptor_depth=1,
+        extractor_depth=0,
+        encoder_depth=1,
+        decoder_depth=1,
+        head_width=8,
+        mean_width=16,
+        scale_width=16,
+        hyper_channels=4,
+    ),
 }
 
 

@@ -27,7 +27,7 @@ class EncodeSettings:
       gop: distance of intra frames, -1 for only the first.
       skip_thresholds: scale index per level below which symbols are skipped.
       skip_schedule: (first frame, thresholds) where they change.
-      refresh_period: frames between drops of the temporal history, 0 for none.
+      refresh_period: inter units between drops of the temporal history, 0 for none.
       intra_boost: added to the qp of intra frames (up to 63): every later frame
         is predicted from them, so their quality pays many times over.
     """
@@ -65,7 +65,7 @@ class EncodeSettings:
         if unit.position == 0:
             return self.intra_cond(unit.first)
         level = level_of(unit.position, model.num_levels)
-        refresh = is_refresh(unit.position, self.refresh_period, model.frames_per_unit)
+        refresh = is_refresh(unit.position, self.refresh_period)
         return self.inter_cond(unit.first, level, refresh=refresh)
 
     def _skip(self, frame: int, level: int) -> int:

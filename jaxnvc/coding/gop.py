@@ -15,7 +15,7 @@ def level_of(position, num_levels: int):
     """Returns the quality level of an inter unit.
 
     Args:
-      position: frames since the last intra frame, an int or int32 array.
+      position: units since the last intra frame, an int or int32 array.
       num_levels: of the family; with one level it is 0.
 
     Source: AVS-EEM v9.2, hierarchical quality structure.
@@ -27,16 +27,14 @@ def level_of(position, num_levels: int):
     return jnp.asarray(_LEVELS)[position % GROUP]
 
 
-def is_refresh(position: int, period: int, frames_per_unit: int = 1) -> bool:
+def is_refresh(position: int, period: int) -> bool:
     """Returns whether the temporal history is dropped before an inter unit.
 
     Args:
-      position: frames from the last intra frame to the unit's first, 1 or more.
-      period: frames between refreshes, 0 for none; a unit in whose course they fall
-        due begins with one.
-      frames_per_unit: of the family.
+      position: units since the last intra frame, 1 or more.
+      period: units between refreshes, 0 for none.
     """
-    return period > 0 and position > 1 and (position - 1) % period < frames_per_unit
+    return period > 0 and position > 1 and (position - 1) % period == 0
 
 
 # Scale indices by which exp(0.3) raises a scale: eight octaves over 63 of them.
@@ -88,7 +86,7 @@ class Unit(NamedTuple):
 
     Attributes:
       first: number of the first one.
-      position: its distance from the last intra frame, 0 for an intra frame.
+      position: units since the last intra frame, 0 for an intra frame itself.
       frames: the frames, in order.
     """
 
@@ -108,16 +106,16 @@ def in_units(frames: Iterable, gop: int, frames_per_unit: int) -> Iterator[Unit]
       gop: distance of intra frames, -1 for only the first.
       frames_per_unit: most frames of an inter unit.
     """
-    unit: list = []
-    last_intra = 0
+    waiting: list = []
+    first = position = 0
     for number, frame in enumerate(frames):
-        unit.append(frame)
-        intra = is_intra(number, gop)
-        last_intra = number if intra else last_intra
-        if intra or len(unit) == frames_per_unit or is_intra(number + 1, gop):
-            first = number + 1 - len(unit)
-            yield Unit(first, first - last_intra, tuple(unit))
-            unit = []
-    if unit:
-        first = number + 1 - len(unit)
-        yield Unit(first, first - last_intra, tuple(unit))
+        if not waiting:
+            first = number
+            position = 0 if is_intra(number, gop) else position + 1
+        waiting.append(frame)
+        full = len(waiting) == (frames_per_unit if position else 1)
+        if full or is_intra(number + 1, gop):
+            yield Unit(first, position, tuple(waiting))
+            waiting = []
+    if waiting:
+        yield Unit(first, position, tuple(waiting))

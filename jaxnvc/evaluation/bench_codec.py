@@ -61,13 +61,20 @@ def _speed(gaps: list[float], frames_per_unit: int) -> dict[str, float]:
     }
 
 
+def _whole_units(frames: list[Yuv420], count: int) -> list[Yuv420]:
+    """Returns an intra frame and seven or more units of `count` frames."""
+    loop = frames + frames[-2:0:-1]
+    length = 1 + max(7, (len(frames) - 1) // count) * count
+    return [loop[i % len(loop)] for i in range(length)]
+
+
 def bench_codec(codec: Codec, frames: list[Yuv420], qp: int = 24) -> dict:
     """Measures encoding and decoding of frames of one size.
 
     Args:
       codec: a loaded model.
-      frames: at least 8, and the intra frame and seven whole units where a unit is a
-        chunk; what is over is left out.
+      frames: at least 8. They run forth and back where they are fewer than an intra
+        frame and seven units; what does not fill a last unit is left out.
       qp: quality.
 
     Returns:
@@ -75,15 +82,12 @@ def bench_codec(codec: Codec, frames: list[Yuv420], qp: int = 24) -> dict:
       from the compilation cache), and speed in the steady state.
 
     Raises:
-      UsageError: too few frames.
+      UsageError: fewer than 8 frames.
     """
+    if len(frames) < 8:
+        raise UsageError(f"{len(frames)} frames are too few to time, give 8 or more.")
     count = codec.bundle.inter.frames_per_unit
-    least = 1 + 7 * count
-    if len(frames) < least:
-        raise UsageError(
-            f"{len(frames)} frames are too few to time, give {least} or more."
-        )
-    frames = frames[: 1 + (len(frames) - 1) // count * count]
+    frames = _whole_units(frames, count)
     settings = codec.settings(qp=qp)
     report = {"width": frames[0].width, "height": frames[0].height, "qp": qp}
     started = time.perf_counter()

@@ -1,0 +1,114 @@
+"""Training a family of chunks with the trainer and the configurations of frames."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs.avs_eem import lite as eem_lite
+from configs.dcvc_uf import lite as uf_lite
+from jaxnvc.ops.frame import from_planes
+from train.config import Stage, TrainConfig, whole_units
+from train.losses import lam_table
+from train.state import build_models, initial_state
+from train.step import train_step
+from train.window import Window, inter_costs
+
+STAGE = Stage(
+    name="smoke",
+    steps=10,
+    frames=6,
+    batch=2,
+    crop=32,
+    learning_rate=4e-3,
+    final_learning_rate=2e-3,
+)
+
+
+@pytest.fixture(scope="module")
+def config() -> TrainConfig:
+    given = TrainConfig(
+        name="smoke",
+        intra="intra/tiny",
+        inter="dcvc_uf/tiny",
+        stages=(STAGE,),
+        clips="",
+    )
+    return whole_units(given, 3)
+
+
+@pytest.fixture(scope="module")
+def models(config):
+    return build_models(config)
+
+
+@pytest.fixture(scope="module")
+def start(config, models):
+    return initial_state(models, config)
+
+
+@pytest.fixture(scope="module")
+def window(cars, config) -> Window:
+    """Two places of the example clip."""
+    frames = config.stages[0].frames
+
+    def place(row, column):
+        y, half = slice(row, row + 32), slice(row // 2, row // 2 + 16)
+        x, across = slice(column, column + 32), slice(column // 2, column // 2 + 16)
+        planes = [(p.y[y, x], p.u[half, across], p.v[half, across]) for p in cars]
+        return jnp.stack([from_planes(*p, multiple=32) for p in planes[:frames]])
+
+    return Window.of(jnp.stack([place(40, 60), place(96, 200)]), jnp.array([20, 44]))
+
+
+def test_another_family_is_another_line_of_the_configuration():
+    ours, theirs = uf_lite.get_config(), eem_lite.get_config()
+    same_names = {"name": theirs.name, "inter": theirs.inter}
+    assert ours.inter == "dcvc_uf/lite"
+    assert dataclasses.replace(ours, **same_names) == theirs
+
+
+def test_windows_are_lengthened_to_whole_chunks():
+    stages = (
+        dataclasses.replace(STAGE, frames=4),
+        dataclasses.replace(STAGE, frames=10, groups=(4, 5)),
+    )
+    config = dataclasses.replace(eem_lite.get_config(), stages=stages)
+    longer = whole_units(config, 4)
+    assert [(s.frames, s.groups) for s in longer.stages] == [(5, ()), (13, (4, 8))]
+    assert longer.validation_frames == 13
+    assert whole_units(config, 1) == config
+
+
+def test_steps_on_chunks_lower_the_cost_of_a_fixed_batch(config, models, start, window):
+    step = jax.jit(functools.partial(train_step, models, config, config.stages[0]))
+    state, costs = start, []
+    for _ in range(STAGE.steps):
+        state, metrics = step(state, window)
+        costs.append(float(metrics["log_j_inter"]))
+    assert np.all(np.isfinite(costs))
+    assert np.mean(costs[-3:]) < costs[0] - 0.02
+
+
+def test_each_frame_of_a_chunk_has_its_own_weight(models, start, window):
+    model, params = models.inter, start.params["inter"]
+
+    @jax.jit
+    def costs(params, clip):
+        codec = model.bind({"params": params})
+        state = codec.reset(clip[:, 0], window.cond())
+        at, known = jnp.array([1]), jnp.array([True])
+        some = window.replace(clip=clip)
+        return inter_costs(model, params, some, state, at, known)[1]
+
+    found = jax.tree.map(lambda a: np.asarray(a)[0], costs(params, window.clip))
+    assert found.mse.shape == (2, model.frames_per_unit)
+    weights = np.array(model.frame_weights)
+    assert weights.mean() == pytest.approx(1)
+    assert weights[-1] == weights.max()
+    lam = lam_table()[np.asarray(window.qp)]
+    expected = found.bpp.sum(-1) + lam * (found.mse * weights).mean(-1)
+    np.testing.assert_allclose(found.cost, expected, rtol=1e-4)
