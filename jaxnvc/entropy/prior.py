@@ -1,5 +1,7 @@
 """The distribution of a stage's symbols, for training and for the coder alike."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -57,10 +59,13 @@ class Residual(struct.PyTreeNode):
       rdo_weight: cost in bits of a squared error of one step, broadcastable to
         `value`; the encoder trades it against the code length. None rounds to
         nearest.
+      work: what is known of the unit, where the encoder now knows more of it than a
+        decoder, so that `absorb` need not compute it again; None changes nothing.
     """
 
     value: jax.Array
     rdo_weight: jax.Array | None = None
+    work: Any = None
 
 
 class Prior(struct.PyTreeNode):

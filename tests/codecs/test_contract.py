@@ -25,14 +25,14 @@ UNDER_CONTRACT = (
     "avs_eem/tiny",
     # The same but for where scales come from: tests/coding/test_joint.py.
     "avs_eem/base-tiny-portable",
-    "dcvc_uf/intra-tiny",
-    "dcvc_uf/ld-tiny",
     "dcvc_uf/tiny",
+    "dcvc_uf/intra-tiny",
+    "dcvc_uf/hts-tiny",
 )
 # Untrained, these are working transform codecs; the others start from noise.
 START_AS_CODECS = ("intra/tiny", "avs_eem/tiny", "dcvc_uf/tiny")
 # A refresh starts these from more than the picture: 4:4:4 and not clipped.
-RESTARTS_FROM_FEATURES = ("dcvc_uf/ld-tiny",)
+RESTARTS_FROM_FEATURES = ("dcvc_uf/hts-tiny",)
 SIZE, NUM_UNITS, MOST_FRAMES = 64, 3, 3
 QP = np.array([27, 45])  # One per clip of the batch.
 

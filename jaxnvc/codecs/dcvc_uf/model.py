@@ -39,7 +39,7 @@ from jaxnvc.codecs.dcvc_uf.pictures import (
     to_cells,
 )
 from jaxnvc.codecs.dcvc_uf.stages import Latent, LatentStages
-from jaxnvc.codecs.protocol import Cond
+from jaxnvc.codecs.protocol import REFRESH_SCOPE, Cond
 from jaxnvc.codecs.sizes import mean_one
 from jaxnvc.entropy.cond import NUM_QP
 from jaxnvc.layers.resample import Down2
@@ -174,11 +174,12 @@ class DcvcUf(LatentStages):
 
     def begin(self, state: UfState, cond: Cond) -> UfWork:
         """Updates the memory and derives the context."""
-        cells = self._when(
-            cond.refresh,
-            lambda m: m.recon_head(state.feature)[:, -1],
-            jnp.zeros_like(state.cells),
-        )
+        with jax.named_scope(REFRESH_SCOPE):
+            cells = self._when(
+                cond.refresh,
+                lambda m: m.recon_head(state.feature)[:, -1],
+                jnp.zeros_like(state.cells),
+            )
         old = state.fresh | ~cond.refresh
         cells = jnp.where(_per_clip(old), state.cells, cells)
         fresh = state.fresh | cond.refresh

@@ -6,7 +6,9 @@
 
 The coder's tables hold 64 scales from 0.11 to 28.16, of which the nearest in the log
 domain is taken; the published coder has 128 from 0.11 to 16 and takes the one at or
-below. Symbols are not clamped to 8 bits here, and the skip threshold is an index.
+below. Symbols are not clamped to 8 bits here. The skip threshold is an index: the
+published 0.15 is the border between 3 and 4. Where nothing is skipped, a scale that is
+not positive counts as 0.11, which the published coder would skip even then.
 
 Source: DCVC-UF, entropy models; streamlined: LD and HT-S.
 """
@@ -40,6 +42,7 @@ class Latent(struct.PyTreeNode):
       fine: factor that brings y to steps.
       coarse: factor that brings decoded steps to y_hat.
       y_hat: decoded parts in steps, zero elsewhere.
+      all_mu: means of all parts, where the encoder has found them before `absorb`.
     """
 
     scales: jax.Array
@@ -48,6 +51,7 @@ class Latent(struct.PyTreeNode):
     fine: jax.Array
     coarse: jax.Array
     y_hat: jax.Array
+    all_mu: jax.Array | None = None
 
 
 class LatentStages(nn.Module):
@@ -92,7 +96,8 @@ class LatentStages(nn.Module):
             return Residual(take_quarter(y - work.latent.mu, stage - 1)), source
         prior = self._latent_prior(work.latent, cond, stage)
         mu = self._means(work.latent, lambda mu: prior.quantise(Residual(y - mu)))
-        return Residual(y - mu), source
+        work = work.replace(latent=work.latent.replace(all_mu=mu))
+        return Residual(y - mu, work=work), source
 
     def absorb(self, work, prior: Prior, symbols, cond: Cond, stage: int):
         """Adds a stage's symbols."""
@@ -100,7 +105,9 @@ class LatentStages(nn.Module):
             return self.open_latent(work, symbols + prior.centre, cond)
         latent = work.latent
         if self.config.scales_once:
-            y_hat = symbols + self._means(latent, lambda _: symbols)
+            mu = latent.all_mu
+            mu = self._means(latent, lambda _: symbols) if mu is None else mu
+            y_hat = symbols + mu
         else:
             part = put_quarter(symbols, stage - 1)
             y_hat = latent.y_hat + part + latent.mu * self._mask(latent, stage - 1)

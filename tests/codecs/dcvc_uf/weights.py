@@ -21,10 +21,12 @@ def published_shapes(model: str) -> dict[str, tuple[int, ...]]:
 
 def state_dict(model: str) -> dict[str, np.ndarray]:
     """Returns the weights the fixtures were computed with."""
-    return {
-        name: _draw(name, shape, _GAIN[model])
-        for name, shape in published_shapes(model).items()
-    }
+    return drawn(published_shapes(model), _GAIN[model])
+
+
+def drawn(shapes: dict[str, tuple[int, ...]], gain: float) -> dict[str, np.ndarray]:
+    """Draws every tensor from its name."""
+    return {name: _draw(name, shape, gain) for name, shape in shapes.items()}
 
 
 def _draw(name: str, shape: tuple[int, ...], gain: float) -> np.ndarray:
