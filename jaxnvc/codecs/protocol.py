@@ -25,6 +25,7 @@ from jaxnvc.entropy.prior import Prior, Residual
 
 __all__ = [
     "NUM_QP",
+    "REFRESH_SCOPE",
     "Cond",
     "Prior",
     "Residual",
@@ -34,6 +35,9 @@ __all__ = [
     "Work",
     "still_unit",
 ]
+
+# The name of computations that only a refresh needs; complexity leaves them out.
+REFRESH_SCOPE = "refresh"
 
 State = Any
 Work = Any

@@ -6,8 +6,11 @@ from jaxnvc.codecs.avs_eem.base.config import EemBaseConfig
 from jaxnvc.codecs.avs_eem.base.model import AvsEemBase
 from jaxnvc.codecs.avs_eem.config import AvsEemConfig
 from jaxnvc.codecs.avs_eem.model import AvsEem
+from jaxnvc.codecs.dcvc_uf import config as uf
+from jaxnvc.codecs.dcvc_uf.intra import DcvcUfIntra
 from jaxnvc.codecs.dcvc_uf.lite.config import UfLiteConfig
 from jaxnvc.codecs.dcvc_uf.lite.model import UfLite
+from jaxnvc.codecs.dcvc_uf.model import DcvcUf
 from jaxnvc.codecs.intra.base.config import IntraBaseConfig
 from jaxnvc.codecs.intra.base.model import IntraBase
 from jaxnvc.codecs.intra.config import IntraConfig
@@ -20,6 +23,8 @@ FAMILIES = {
     "intra_base": (IntraBase, IntraBaseConfig),
     "avs_eem": (AvsEem, AvsEemConfig),
     "avs_eem_base": (AvsEemBase, EemBaseConfig),
+    "dcvc_uf": (DcvcUf, uf.DcvcUfConfig),
+    "dcvc_uf_intra": (DcvcUfIntra, uf.DcvcUfIntraConfig),
     "dcvc_uf_lite": (UfLite, UfLiteConfig),
 }
 
@@ -62,6 +67,14 @@ PRESETS = {
     "avs_eem/base-portable": EemBaseConfig(portable=True),
     "avs_eem/base-tiny": EemBaseConfig(**_TINY_BASE),
     "avs_eem/base-tiny-portable": EemBaseConfig(**_TINY_BASE, portable=True),
+    "dcvc_uf/intra": uf.DcvcUfIntraConfig(),
+    "dcvc_uf/ld": uf.LD,
+    "dcvc_uf/hts": uf.HTS,
+    "dcvc_uf/htl": uf.HTL,
+    "dcvc_uf/intra-tiny": uf.INTRA_TINY,
+    "dcvc_uf/ld-tiny": uf.LD_TINY,
+    "dcvc_uf/hts-tiny": uf.HTS_TINY,
+    "dcvc_uf/htl-tiny": uf.HTL_TINY,
     "dcvc_uf/lite": UfLiteConfig(),
     "dcvc_uf/tiny": UfLiteConfig(
         chunk_frames=3,

@@ -1,5 +1,7 @@
 """The distribution of a stage's symbols, for training and for the coder alike."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -19,6 +21,11 @@ _INVERSE_ROOT_TWO = 0.5**0.5
 def sigma_of(index: jax.Array) -> jax.Array:
     """Returns the standard deviation of a scale index, 0.11 * 2**(8 index/63)."""
     return LEAST_SIGMA * jnp.exp2(index * (_OCTAVES / (NUM_SCALES - 1)))
+
+
+def index_of(sigma: jax.Array) -> jax.Array:
+    """Inverts `sigma_of`: a scale index that need not be whole."""
+    return jnp.log2(sigma / LEAST_SIGMA) * ((NUM_SCALES - 1) / _OCTAVES)
 
 
 def gaussian_bits(symbols: jax.Array, sigma: jax.Array) -> jax.Array:
@@ -52,10 +59,13 @@ class Residual(struct.PyTreeNode):
       rdo_weight: cost in bits of a squared error of one step, broadcastable to
         `value`; the encoder trades it against the code length. None rounds to
         nearest.
+      work: what is known of the unit, where the encoder now knows more of it than a
+        decoder, so that `absorb` need not compute it again; None changes nothing.
     """
 
     value: jax.Array
     rdo_weight: jax.Array | None = None
+    work: Any = None
 
 
 class Prior(struct.PyTreeNode):

@@ -1,5 +1,8 @@
 """Convolution blocks shared by the families."""
 
+import functools
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -21,8 +24,18 @@ def gated(x: jax.Array) -> jax.Array:
     return x * jnp.clip(x + 0.5, 0.0, 1.0)
 
 
+def wsilu(x: jax.Array) -> jax.Array:
+    """Applies x * sigmoid(4x) (WSiLU of DCVC-UF)."""
+    return x * jax.nn.sigmoid(4 * x)
+
+
+def add_neighbours(x: jax.Array) -> jax.Array:
+    """Sums each four adjacent channels: [..., 4 C] to [..., C]."""
+    return x.reshape(*x.shape[:-1], -1, 4).sum(-1)
+
+
 class Depthwise(nn.Module):
-    """A depthwise convolution with bias, zero padding, stride 1.
+    """A depthwise convolution with bias, zero padding, stride 1, in the input's dtype.
 
     Attributes:
       size: odd kernel side.
@@ -36,29 +49,49 @@ class Depthwise(nn.Module):
         init = nn.initializers.normal(1 / self.size)
         kernel = self.param("kernel", init, (self.size, self.size, channels))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
-        return depthwise(x, kernel) + per_channel(bias)
+        return depthwise(x, kernel.astype(x.dtype)) + per_channel(bias.astype(x.dtype))
 
 
 class DepthConvBlock(nn.Module):
-    """The two residual halves of the half-width depth-convolution block.
+    """The two residual halves of the depth-convolution block.
 
-    Spatial mixing: 1x1 to half the width, gate, depthwise 3x3, 1x1 back. Channel
-    mixing: 1x1 to twice the width, gate, sums of four neighbours, 1x1 back. The
-    closing layers start at zero, so that a new block is the identity.
+    Spatial mixing: 1x1 to the inner width, gate, depthwise 3x3, 1x1 back. Channel
+    mixing: 1x1 to four times the inner width, gate, sums of four neighbours, 1x1
+    back. The closing layers start small, so that a new block is nearly the identity.
 
-    Source: DCVC-UF (DCB, half); the gate is piecewise linear here.
+    Source: DCVC-UF (DCB); the gate is piecewise linear unless `wsilu` is given.
+
+    Attributes:
+      features: channels; None keeps the input's. Where they differ, a 1x1 adapts first.
+      half: the inner width is half the channels, else all of them.
+      shortcut: adds the (adapted) input once more.
+      adapt: adapts by a 1x1 even where the channels do not differ.
+      gate: the activation.
+      dtype: of the computation; parameters are float32.
     """
+
+    features: int | None = None
+    half: bool = True
+    shortcut: bool = False
+    adapt: bool = False
+    gate: Callable[[jax.Array], jax.Array] = gated
+    dtype: jnp.dtype | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        width = x.shape[-1]
-        half = width // 2
-        inner = gated(nn.Dense(half, name="reduce")(x))
+        width = self.features or x.shape[-1]
+        inner_width = width // 2 if self.half else width
+        dense = functools.partial(nn.Dense, dtype=self.dtype)
+        close = functools.partial(dense, width, kernel_init=SMALL_INIT)
+        if self.adapt or width != x.shape[-1]:
+            x = dense(width, name="adapt")(x)
+        entering = x
+        inner = self.gate(dense(inner_width, name="reduce")(x))
         inner = Depthwise(name="mix")(inner)
-        x = x + nn.Dense(width, name="expand", kernel_init=SMALL_INIT)(inner)
-        inner = gated(nn.Dense(4 * half, name="widen")(x))
-        inner = inner.reshape(*inner.shape[:-1], half, 4).sum(-1)
-        return x + nn.Dense(width, name="narrow", kernel_init=SMALL_INIT)(inner)
+        x = x + close(name="expand")(inner)
+        inner = self.gate(dense(4 * inner_width, name="widen")(x))
+        x = x + close(name="narrow")(add_neighbours(inner))
+        return x + entering if self.shortcut else x
 
 
 class BlockStack(nn.Module):

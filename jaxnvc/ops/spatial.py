@@ -33,6 +33,30 @@ def depth_to_space(x: jax.Array, block: int) -> jax.Array:
     return x.reshape(*lead, height * block, width * block, channels // block**2)
 
 
+def pixel_unshuffle(x: jax.Array, block: int) -> jax.Array:
+    """Moves each `block` x `block` cell into channels, channel by channel.
+
+    Args:
+      x: [..., H, W, C], H and W multiples of `block`.
+      block: cell side in samples.
+
+    Returns:
+      [..., H/block, W/block, C*block*block], channel order (c, row, column).
+    """
+    *lead, height, width, channels = x.shape
+    x = x.reshape(*lead, height // block, block, width // block, block, channels)
+    x = jnp.moveaxis(x, (-1, -4, -2), (-3, -2, -1))
+    return x.reshape(*lead, height // block, width // block, channels * block * block)
+
+
+def pixel_shuffle(x: jax.Array, block: int) -> jax.Array:
+    """Inverts `pixel_unshuffle`."""
+    *lead, height, width, channels = x.shape
+    x = x.reshape(*lead, height, width, channels // block**2, block, block)
+    x = jnp.moveaxis(x, (-3, -2, -1), (-1, -4, -2))
+    return x.reshape(*lead, height * block, width * block, channels // block**2)
+
+
 def repeat(x: jax.Array, factor: int) -> jax.Array:
     """Enlarges [B, H, W, C] by `factor`, each sample repeated (nearest)."""
     return jnp.repeat(jnp.repeat(x, factor, axis=1), factor, axis=2)

@@ -26,9 +26,13 @@ UNDER_CONTRACT = (
     # The same but for where scales come from: tests/coding/test_joint.py.
     "avs_eem/base-tiny-portable",
     "dcvc_uf/tiny",
+    "dcvc_uf/intra-tiny",
+    "dcvc_uf/hts-tiny",
 )
 # Untrained, these are working transform codecs; the others start from noise.
 START_AS_CODECS = ("intra/tiny", "avs_eem/tiny", "dcvc_uf/tiny")
+# A refresh starts these from more than the picture: 4:4:4 and not clipped.
+RESTARTS_FROM_FEATURES = ("dcvc_uf/hts-tiny",)
 SIZE, NUM_UNITS, MOST_FRAMES = 64, 3, 3
 QP = np.array([27, 45])  # One per clip of the batch.
 
@@ -240,6 +244,8 @@ def test_estimated_bits_are_those_of_the_payload(family, still, weights):
 
 
 def test_a_refresh_drops_the_history_and_nothing_else(family):
+    if family.preset in RESTARTS_FROM_FEATURES:
+        pytest.skip("see tests/codecs/dcvc_uf/test_model.py")
     _, state, x_hat = family.units[1]
     fresh = family.start(x_hat if x_hat.ndim == 4 else x_hat[:, -1])
     refreshed = family.encode(state, 3, refresh=True)

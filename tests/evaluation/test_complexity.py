@@ -56,6 +56,28 @@ def test_the_full_intra_codec_costs_what_the_sheet_counts():
     assert result["decoder_kmac"] == pytest.approx(557, rel=0.02)
 
 
+# GMAC per 1080p frame: recounted on the published networks, printed in the paper.
+DCVC_UF = {"ld": (179.98, 170), "hts": (223.34, 211), "htl": (363.20, 343)}
+
+
+@pytest.mark.parametrize("model", DCVC_UF)
+def test_every_module_of_dcvc_uf_costs_what_the_published_network_does(model):
+    recount, printed = DCVC_UF[model]
+    result = complexity(f"dcvc_uf/{model}")
+    compared = 0
+    for name, row in result["modules"].items():
+        for side in ("encoder", "decoder"):
+            paper = row[f"paper_{side}_kmac"]
+            if paper is not None:
+                assert row[f"{side}_kmac"] == pytest.approx(paper, abs=0.02), name
+                compared += 1
+    assert compared == 17
+    assert result["union_gmac"] == pytest.approx(recount, abs=0.06)
+    assert result["paper_union_gmac"] == printed
+    # The open convention: the same ratio for all three.
+    assert result["union_gmac"] / printed == pytest.approx(18 / 17, rel=2e-3)
+
+
 def test_parameters_are_those_of_a_bundle():
     bundle = load_bundle("eem-lite")
     count = sum(leaf.size for leaf in jax.tree.leaves(bundle.params["inter"]))

@@ -1,5 +1,6 @@
 """Blocks keep their shapes and start where the design says."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +11,9 @@ from jaxnvc.layers.blocks import (
     DepthConvBlock,
     Depthwise,
     QpCurve,
+    add_neighbours,
     gated,
+    wsilu,
     zero_dense,
 )
 
@@ -28,6 +31,43 @@ def test_the_gate_has_the_value_and_slope_of_its_smooth_model():
     np.testing.assert_allclose(gated(x), [0, 0, -0.0625, 0, 0.1875, 0.5, 3])
     # x * sigmoid(4x) has slope 1/2 at zero.
     assert jax.grad(gated)(0.0) == pytest.approx(0.5)
+
+
+def test_four_adjacent_channels_are_summed():
+    x = jnp.arange(16.0).reshape(2, 8)
+    np.testing.assert_array_equal(add_neighbours(x), [[6, 22], [38, 54]])
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        # 3.5 o^2 + 9.5 o and 7 o^2 + 17 o, and in o + o of an adaptor (DCVC-UF).
+        ({}, 3.5 * 64 + 9.5 * 8),
+        ({"half": False}, 7 * 64 + 17 * 8),
+        ({"half": False, "adapt": True}, 8 * 64 + 18 * 8),
+        ({"features": 4}, 3.5 * 16 + 9.5 * 4 + 8 * 4 + 4),
+    ],
+)
+def test_a_block_has_the_parameters_of_its_formula(options, size):
+    params = jax.eval_shape(DepthConvBlock(**options).init, KEY, X)
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == size
+
+
+def test_a_shortcut_adds_the_adapted_input_once_more():
+    plain = DepthConvBlock(features=4, gate=wsilu)
+    y, variables = _new(plain, X)
+    adapted = nn.Dense(4).apply({"params": variables["params"]["adapt"]}, X)
+    twice = DepthConvBlock(features=4, gate=wsilu, shortcut=True)
+    np.testing.assert_allclose(twice.apply(variables, X), y + adapted, atol=1e-6)
+
+
+def test_a_block_computes_in_its_dtype_with_parameters_of_float32():
+    y, variables = _new(DepthConvBlock(gate=wsilu), X)
+    dtypes = {leaf.dtype for leaf in jax.tree.leaves(variables)}
+    half = DepthConvBlock(gate=wsilu, dtype=jnp.bfloat16)
+    half = half.apply(variables, X.astype(jnp.bfloat16))
+    assert (dtypes, half.dtype) == ({jnp.dtype("float32")}, jnp.bfloat16)
+    np.testing.assert_allclose(half.astype(jnp.float32), y, atol=0.05)
 
 
 def test_a_new_block_is_nearly_the_identity():

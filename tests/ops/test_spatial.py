@@ -9,6 +9,8 @@ from jaxnvc.ops.spatial import (
     ceil_to,
     depth_to_space,
     mean_pool,
+    pixel_shuffle,
+    pixel_unshuffle,
     repeat,
     resize_bilinear,
     space_to_depth,
@@ -33,6 +35,20 @@ def test_cell_samples_stand_in_row_column_channel_order():
     deep = np.asarray(space_to_depth(jnp.asarray(x), 2)).reshape(2, 3, 2, 2, 5)
     for row, column in np.ndindex(4, 6):
         found = deep[row // 2, column // 2, row % 2, column % 2]
+        np.testing.assert_array_equal(found, x[row, column])
+
+
+@pytest.mark.parametrize("lead", [(), (2, 3)])
+def test_pixel_shuffle_inverts_pixel_unshuffle(lead):
+    x = _image(*lead, 8, 12, 3)
+    np.testing.assert_array_equal(pixel_shuffle(pixel_unshuffle(x, 4), 4), x)
+
+
+def test_pixel_unshuffle_keeps_each_channel_together():
+    x = _image(4, 6, 5)
+    deep = np.asarray(pixel_unshuffle(jnp.asarray(x), 2)).reshape(2, 3, 5, 2, 2)
+    for row, column in np.ndindex(4, 6):
+        found = deep[row // 2, column // 2, :, row % 2, column % 2]
         np.testing.assert_array_equal(found, x[row, column])
 
 
