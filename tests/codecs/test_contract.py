@@ -36,17 +36,21 @@ RESTARTS_FROM_FEATURES = ("dcvc_uf/hts-tiny",)
 SIZE, NUM_UNITS, MOST_FRAMES = 64, 3, 3
 QP = np.array([27, 45])  # One per clip of the batch.
 
-encode = jax.jit(encode_unit, static_argnums=0)
-decode = jax.jit(decode_unit, static_argnums=(0, 5))
+# Each program is run a few times on little: compiling them is most of the work.
+_jit = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
+encode = _jit(encode_unit, static_argnums=0)
+decode = _jit(decode_unit, static_argnums=(0, 5))
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(_jit, static_argnums=0)
 def estimate(model, params, state, x, x_previous, cond):
     source = model.bind({"params": params}).analyse(x, x_previous, cond)
     return estimate_unit(model, params, state, source, cond)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(_jit, static_argnums=0)
 def reset(model, params, x_hat, cond):
     return model.bind({"params": params}).reset(x_hat, cond)
 
