@@ -12,6 +12,7 @@ from jaxnvc.cli import (
     complexity,
     decode,
     encode,
+    evaluate,
     info,
     models,
     outputs,
@@ -22,7 +23,16 @@ from jaxnvc.cli.console import console
 from jaxnvc.cli.device import is_device_error
 from jaxnvc.errors import DeviceError, InputError, JaxnvcError
 
-_COMMANDS = (encode, decode, info, verify, models, complexity, bench)
+_COMMANDS = (
+    encode,
+    decode,
+    info,
+    verify,
+    models,
+    complexity,
+    evaluate,
+    bench,
+)
 
 _EPILOG = """\
 exit codes:

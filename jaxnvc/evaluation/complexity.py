@@ -49,7 +49,30 @@ def complexity(preset: str, size: tuple[int, int] = FULL_HD) -> dict[str, Any]:
     Raises:
       ModelError: the preset is unknown.
     """
-    model = registry.build(preset)
+    counted = count(registry.build(preset), size)
+    published = _published(preset)
+    for name, row in counted["modules"].items():
+        row |= _paper(published, name)
+    return {
+        "model": preset,
+        **counted,
+        "paper_encoder_kmac": published.get("encoder_total"),
+        "paper_decoder_kmac": published.get("decoder_total"),
+        "source": published.get("source"),
+        "notes": published.get("notes", []),
+    }
+
+
+def count(model: UnitCodec, size: tuple[int, int] = FULL_HD) -> dict[str, Any]:
+    """Counts a model.
+
+    Args:
+      model: its module.
+      size: as of `complexity`.
+
+    Returns:
+      What `complexity` returns, less its name and what papers print.
+    """
     multiple = model.size_multiple
     width, height = (ceil_to(side, multiple) for side in size)
     params = jax.eval_shape(functools.partial(_params, model))
@@ -60,7 +83,6 @@ def complexity(preset: str, size: tuple[int, int] = FULL_HD) -> dict[str, Any]:
         macs = collections.Counter()
         _count(traced.jaxpr, "", 1, macs)
         counts[side] = _by_module(macs, params)
-    published = _published(preset)
     modules = {
         name: {
             "parameters": _size(params.get(name, ())),
@@ -68,23 +90,17 @@ def complexity(preset: str, size: tuple[int, int] = FULL_HD) -> dict[str, Any]:
                 f"{side}_kmac": counts[side][name] / (1e3 * width * height)
                 for side in counts
             },
-            **_paper(published, name),
         }
         for name in sorted({*params, *counts["encoder"]})
     }
     usual = [row for name, row in modules.items() if name not in _REFRESH_ONLY]
     return {
-        "model": preset,
         "size": list(size),
         "coded_size": [width, height],
         "parameters": _size(params),
         "modules": modules,
         "encoder_kmac": math.fsum(row["encoder_kmac"] for row in usual),
         "decoder_kmac": math.fsum(row["decoder_kmac"] for row in usual),
-        "paper_encoder_kmac": published.get("encoder_total"),
-        "paper_decoder_kmac": published.get("decoder_total"),
-        "source": published.get("source"),
-        "notes": published.get("notes", []),
     }
 
 
