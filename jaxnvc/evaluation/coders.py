@@ -17,6 +17,13 @@ from jaxnvc.errors import UsageError
 RA_PERIOD = 32
 """Frames between intra frames at random access, as in the papers compared with."""
 
+# No label on the pictures that is not in the samples: what a source says of its shape
+# and colour would go into the stream.
+_UNLABELLED = (
+    "setsar=0,setparams=range=unspecified:color_primaries=unknown:color_trc=unknown:"
+    "colorspace=unknown:chroma_location=unspecified"
+)
+
 MODEL_QPS = (0, 16, 32, 48, 63)
 
 
@@ -202,9 +209,13 @@ class Coder:
         return {name: value.format(**filled) for name, value in told.items()}
 
     def command(self, rate: int, source: str, out: str, frames: int) -> list[str]:
-        """The command that writes the same stream by hand, less its program."""
+        """The words after `ffmpeg` that write the same stream by hand.
+
+        The same where the library is of the same version and the clip of even size.
+        """
         tool = TOOLS[self.tool]
-        words = ["-i", source, "-frames:v", f"{frames}", "-c:v", tool.library]
+        words = ["-i", source, "-frames:v", f"{frames}", "-vf", _UNLABELLED]
+        words += ["-c:v", tool.library]
         for name, value in self.options(rate).items():
             words += [f"-{name}", value]
         words += ["-threads", "1"]
