@@ -16,6 +16,7 @@ from jaxnvc.cli import (
     info,
     models,
     outputs,
+    robustness,
     verify,
 )
 from jaxnvc.cli import interrupts as interrupting
@@ -31,6 +32,7 @@ _COMMANDS = (
     models,
     complexity,
     evaluate,
+    robustness,
     bench,
 )
 

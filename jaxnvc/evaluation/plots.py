@@ -75,3 +75,47 @@ def _panels(lines: Sequence[dict], quality: str, label: str):
     axes.flat[0].legend(fontsize="small")
     figure.tight_layout()
     return figure
+
+
+def recovery(found: Sequence[dict]):
+    """Draws PSNR per frame with a blank frame and without; a panel per clip.
+
+    Args:
+      found: as `blank_frame.recoveries` gives it.
+    """
+    clips = list(dict.fromkeys(one["clip"] for one in found))
+    figure, axes = pyplot.subplots(
+        len(clips), 1, figsize=(8, 4 * len(clips)), squeeze=False
+    )
+    for axis, clip in zip(axes.flat, clips, strict=True):
+        for one in found:
+            if one["clip"] != clip:
+                continue
+            label = f"{one['codec']} {one['setting']}"
+            (curve,) = axis.plot(one["psnr"], linestyle=":")
+            axis.plot(one["psnr_blank"], color=curve.get_color(), label=label)
+        axis.set(xlabel="frame", ylabel="PSNR YUV (dB)", title=f"{clip}; dotted: whole")
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize="x-small")
+    figure.tight_layout()
+    return figure
+
+
+def drift(report: dict):
+    """Draws PSNR YUV span by span after one intra frame.
+
+    Args:
+      report: as `drift.drift_report` gives it.
+    """
+    figure, axis = pyplot.subplots(figsize=(8, 4))
+    for qp, spans in report["spans_by_qp"].items():
+        frames = [span["first"] for span in spans]
+        axis.plot(
+            frames, [span["psnr_yuv"] for span in spans], marker=".", label=f"qp {qp}"
+        )
+    title = f"{report['model']}, spans of {report['span']} frames"
+    axis.set(xlabel="first frame of the span", ylabel="PSNR YUV (dB)", title=title)
+    axis.grid(alpha=0.3)
+    axis.legend()
+    figure.tight_layout()
+    return figure

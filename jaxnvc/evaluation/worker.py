@@ -172,7 +172,10 @@ def main() -> int:
             known = isinstance(error, JaxnvcError)
             words = words if known else f"{type(error).__name__}: {words}"
             reply = {"error": words, "exit_code": getattr(error, "exit_code", 1)}
-        print(json.dumps(reply), file=replies, flush=True)
+        try:
+            print(json.dumps(reply), file=replies, flush=True)
+        except BrokenPipeError:  # who asked was killed
+            os._exit(1)
     return 0
 
 

@@ -74,9 +74,10 @@ def test_x264_s_bytes_are_those_of_the_same_options_by_hand(measured, tmp_path):
     with av.open(measured.clip) as source, av.open(str(out), "w", "h264") as target:
         stream = target.add_stream("libx264", rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.thread_count = 1
+        stream.codec_context.thread_count = 1
         for number, frame in enumerate(source.decode(video=0)):
             if number < FRAMES:
+                frame.pict_type = 0  # raw frames say "intra", which would be obeyed
                 target.mux(stream.encode(frame))
         target.mux(stream.encode(None))
     stored = (measured.folder / line["stream"]).read_bytes()
