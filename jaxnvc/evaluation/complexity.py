@@ -75,7 +75,7 @@ def count(model: UnitCodec, size: tuple[int, int] = FULL_HD) -> dict[str, Any]:
     """
     multiple = model.size_multiple
     width, height = (ceil_to(side, multiple) for side in size)
-    params = jax.eval_shape(functools.partial(_params, model))
+    params = jax.eval_shape(functools.partial(initial_params, model))
     x = jax.ShapeDtypeStruct((1, height // 2, width // 2, PACKED_CHANNELS), jnp.float32)
     counts = {}
     for side, program in (("encoder", _encode), ("decoder", _decode)):
@@ -145,7 +145,8 @@ def _size(tree) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
 
 
-def _params(model: UnitCodec):
+def initial_params(model: UnitCodec) -> dict:
+    """Returns the parameters that a model starts from, the same ones every time."""
     side = model.size_multiple // 2
     x = jnp.zeros((1, side, side, PACKED_CHANNELS))
     unit = functools.partial(_unit, encoding=True)
