@@ -13,9 +13,11 @@ from jaxnvc.cli import (
     convert,
     decode,
     encode,
+    evaluate,
     info,
     models,
     outputs,
+    robustness,
     verify,
 )
 from jaxnvc.cli import interrupts as interrupting
@@ -23,7 +25,18 @@ from jaxnvc.cli.console import console
 from jaxnvc.cli.device import is_device_error
 from jaxnvc.errors import DeviceError, InputError, JaxnvcError
 
-_COMMANDS = (encode, decode, info, verify, models, complexity, bench, convert)
+_COMMANDS = (
+    encode,
+    decode,
+    info,
+    verify,
+    models,
+    complexity,
+    evaluate,
+    robustness,
+    bench,
+    convert,
+)
 
 _EPILOG = """\
 exit codes:

@@ -131,8 +131,7 @@ class Progress:
         if self.bitrate_bps is not None:
             parts.append(f"bitrate={_rate_text(self.bitrate_bps)}")
         if self.eta_s is not None:
-            minutes, seconds = divmod(round(self.eta_s), 60)
-            parts.append(f"eta={minutes}:{seconds:02d}")
+            parts.append(f"eta={duration_text(self.eta_s)}")
         return " ".join(parts)
 
     def _fields(self, done: bool) -> dict:
@@ -147,6 +146,12 @@ class Progress:
             "compile_s": self.compile_s,
             "done": done,
         }
+
+
+def duration_text(seconds: float) -> str:
+    """Returns seconds as minutes and seconds, 1:05."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}:{seconds:02d}"
 
 
 def _rate_text(bits_per_second: float) -> str:

@@ -51,10 +51,34 @@ def complexity(preset: str, size: tuple[int, int] = FULL_HD) -> dict[str, Any]:
     Raises:
       ModelError: the preset is unknown.
     """
-    model = registry.build(preset)
+    counted = count(registry.build(preset), size)
+    published = _published(preset)
+    for name, row in counted["modules"].items():
+        row |= _paper(published, name)
+    return {
+        "model": preset,
+        **counted,
+        "paper_encoder_kmac": published.get("encoder_total"),
+        "paper_decoder_kmac": published.get("decoder_total"),
+        "paper_union_gmac": published.get("union_gmac"),
+        "source": published.get("source"),
+        "notes": published.get("notes", []),
+    }
+
+
+def count(model: UnitCodec, size: tuple[int, int] = FULL_HD) -> dict[str, Any]:
+    """Counts a model.
+
+    Args:
+      model: its module.
+      size: as of `complexity`.
+
+    Returns:
+      What `complexity` returns, less its name and what papers print.
+    """
     multiple = model.size_multiple
     width, height = (ceil_to(side, multiple) for side in size)
-    params = jax.eval_shape(functools.partial(_params, model))
+    params = jax.eval_shape(functools.partial(initial_params, model))
     x = jax.ShapeDtypeStruct((1, height // 2, width // 2, PACKED_CHANNELS), jnp.float32)
     pixels = width * height * model.frames_per_unit
     counts = {}
@@ -63,19 +87,16 @@ def complexity(preset: str, size: tuple[int, int] = FULL_HD) -> dict[str, Any]:
         macs = collections.Counter()
         _count(traced.jaxpr, "", 1, macs)
         counts[side] = _by_module(macs, params)
-    published = _published(preset)
     modules = {
         name: {
             "parameters": _size(params.get(name, ())),
             **{f"{side}_kmac": counts[side][name] / (1e3 * pixels) for side in counts},
-            **_paper(published, name),
         }
         for name in sorted({*params, *counts["encoder"]})
     }
     usual = [row for name, row in modules.items() if name not in _REFRESH_ONLY]
     union = math.fsum(max(row["encoder_kmac"], row["decoder_kmac"]) for row in usual)
     return {
-        "model": preset,
         "size": list(size),
         "coded_size": [width, height],
         "parameters": _size(params),
@@ -84,11 +105,6 @@ def complexity(preset: str, size: tuple[int, int] = FULL_HD) -> dict[str, Any]:
         "decoder_kmac": math.fsum(row["decoder_kmac"] for row in usual),
         "union_kmac": union,
         "union_gmac": union * width * height / 1e6,
-        "paper_encoder_kmac": published.get("encoder_total"),
-        "paper_decoder_kmac": published.get("decoder_total"),
-        "paper_union_gmac": published.get("union_gmac"),
-        "source": published.get("source"),
-        "notes": published.get("notes", []),
     }
 
 
@@ -151,7 +167,8 @@ def _size(tree) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
 
 
-def _params(model: UnitCodec):
+def initial_params(model: UnitCodec) -> dict:
+    """Returns the parameters that a model starts from, the same ones every time."""
     side = model.size_multiple // 2
     x = jnp.zeros((1, side, side, PACKED_CHANNELS))
     unit = functools.partial(_unit, encoding=True)

@@ -1,21 +1,19 @@
 """Quality over hundreds of frames after one intra frame.
 
-    python -m jaxnvc.evaluation.drift --model eem-lite --clip examples/cars.mkv
+    jaxnvc robustness drift examples/cars.mkv --codecs eem-lite --out DIR
 
 Loops a clip forth and back, so that every span of a loop's length has the same
 pictures, and reports PSNR and bytes span by span. Quality that falls from span to span
 is drift: errors that are passed on and not corrected.
 """
 
-import argparse
-import json
-import sys
+from collections.abc import Sequence
 
 import jax
 
 import jaxnvc
 from jaxnvc.coding.codec import Codec
-from jaxnvc.errors import JaxnvcError, UsageError
+from jaxnvc.errors import UsageError
 from jaxnvc.metrics import psnr_yuv
 from jaxnvc.video import VideoFrame, Yuv420, open_video
 
@@ -66,37 +64,30 @@ def measure_drift(codec: Codec, frames: list[Yuv420], span: int, qp: int) -> lis
     return spans
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m jaxnvc.evaluation.drift", description=__doc__
-    )
-    parser.add_argument("--model", default="eem-lite")
-    parser.add_argument("--clip", default="examples/cars.mkv")
-    parser.add_argument("--frames", type=int, default=309)
-    parser.add_argument("--span", type=int, default=28)
-    parser.add_argument("--qp", type=int, nargs="+", default=[12, 24, 36])
-    args = parser.parse_args(argv)
-    try:
-        codec = jaxnvc.load(args.model)
-        with open_video(args.clip, frames=args.span) as reader:
-            frames = [frame.planes for frame in reader]
-        frames = looped(frames, args.span, args.frames)
-        runs = {str(qp): measure_drift(codec, frames, args.span, qp) for qp in args.qp}
-    except JaxnvcError as error:
-        print(f"drift: {error}", file=sys.stderr)
-        return error.exit_code
-    report = {
+def drift_report(
+    model: str, clip: str, *, qps: Sequence[int], count: int, span: int
+) -> dict:
+    """Measures drift at several qualities.
+
+    Args:
+      model: released name or file.
+      clip: a video of more than half a span.
+      qps: qualities.
+      count: frames of the long sequence.
+      span: frames of the loop.
+
+    Returns:
+      What was measured on what, and `measure_drift` by qp.
+    """
+    codec = jaxnvc.load(model)
+    with open_video(clip, frames=span) as reader:
+        frames = [frame.planes for frame in reader]
+    frames = looped(frames, span, count)
+    return {
         "model": codec.bundle.name,
         "model_id": codec.bundle.model_id.hex(),
-        "clip": args.clip,
+        "clip": clip,
         "jax": jax.__version__,
-        "span": args.span,
-        "spans_by_qp": runs,
+        "span": span,
+        "spans_by_qp": {str(qp): measure_drift(codec, frames, span, qp) for qp in qps},
     }
-    print(json.dumps(report, indent=1))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
