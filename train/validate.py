@@ -17,7 +17,7 @@ from train.data.transforms import packed
 from train.export import export
 from train.sheet import save_sheet
 from train.state import Models, TrainState
-from train.window import Window, intra_costs, window_metrics
+from train.window import Window, intra_costs, metrics_of, rd_points, window_costs
 
 _QPS = (8, 24, 40, 56)
 
@@ -51,21 +51,29 @@ class Validation:
         batch = jnp.broadcast_to(clip[None], (len(_QPS), *clip.shape))
         window = Window.of(batch.astype(jnp.float32) / 255, jnp.array(_QPS))
         weight = self._config.intra_weight
-        return window_metrics(self._models, params, window, weight)
+        costs = window_costs(self._models, params, window, weight)
+        return metrics_of(*costs), rd_points(*costs)
 
     def __call__(self, state: TrainState) -> dict:
         """Returns a line for the metrics file; keeps the model if it is the best."""
         params = jax.tree.map(lambda a: a.addressable_data(0), state.averaged)
-        results = {name: self._program(params, clip) for name, clip in self._clips}
+        results, points = zip(
+            *[self._program(params, clip) for _, clip in self._clips], strict=True
+        )
         mean = {
-            key: float(np.mean([metrics[key] for metrics in results.values()]))
-            for key in next(iter(results.values()))
+            key: float(np.mean([metrics[key] for metrics in results]))
+            for key in results[0]
         }
+        rates, qualities = np.mean(points, 0).round(4).tolist()
         score = (mean["log_j_intra"] + mean["log_j_inter"]) / 2
         line = {
             "validation": int(state.step),
             "score": round(score, 5),
             **{key: round(value, 5) for key, value in mean.items()},
+            "rd": [
+                {"qp": qp, "bpp": bpp, "psnr": psnr}
+                for qp, bpp, psnr in zip(_QPS, rates, qualities, strict=True)
+            ],
         }
         print(
             f"validation step={int(state.step)} score {score:.4f} "

@@ -275,6 +275,11 @@ def _opening(model, params, window, reference, repeated: bool) -> State:
 
 def window_metrics(models: Models, params: dict, window: Window, intra_weight: float):
     """Returns the metrics of windows without any gradient."""
+    return metrics_of(*window_costs(models, params, window, intra_weight))
+
+
+def window_costs(models: Models, params: dict, window: Window, intra_weight: float):
+    """Returns the costs of frame 0, [B], and of the units after it, [units, B]."""
     intra, reference = intra_costs(models.intra, params["intra"], window, intra_weight)
     state = _opening(models.inter, params["inter"], window, reference, False)
     num_inter = (window.clip.shape[1] - 1) // models.inter.frames_per_unit
@@ -282,7 +287,17 @@ def window_metrics(models: Models, params: dict, window: Window, intra_weight: f
     _, inter = inter_costs(
         models.inter, params["inter"], window, state, at, jnp.ones(at.shape, bool)
     )
-    return metrics_of(intra, inter)
+    return intra, inter
+
+
+def rd_points(intra: Costs, inter: Costs) -> tuple[jax.Array, jax.Array]:
+    """Averages the costs of windows over their frames: bpp and PSNR, each [B]."""
+    mse = inter.mse.reshape(*inter.mse.shape[:2], -1)
+    units, _, frames_per_unit = mse.shape
+    frames = 1 + units * frames_per_unit
+    bpp = intra.bpp.sum(-1) + frames_per_unit * inter.bpp.sum((0, -1))
+    psnr = psnr_db(intra.mse) + psnr_db(mse).sum((0, 2))
+    return bpp / frames, psnr / frames
 
 
 def metrics_of(intra: Costs, inter: Costs) -> dict[str, jax.Array]:

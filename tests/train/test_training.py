@@ -111,6 +111,7 @@ def test_a_run_writes_one_line_of_metrics_per_interval(uninterrupted):
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
     assert all(line["bpp_inter"] > 0 and line["frames_per_s"] > 0 for line in lines)
+    assert all(0 < line["flop_utilisation"] < 1.5 for line in lines)
 
 
 def test_training_lowers_the_intra_cost_of_a_fixed_batch(config, uninterrupted):
@@ -176,8 +177,10 @@ def test_two_processes_train_as_one_and_save_together(config, uninterrupted, tmp
 
 
 def test_eight_devices_train_as_one(config, uninterrupted, tmp_path):
-    _finish(_start(config, tmp_path / "run", devices=8))
+    _finish(_start(config, tmp_path / "run", "--tensorboard", devices=8))
     _assert_same_curve(_lines(tmp_path / "run"), _lines(uninterrupted[0]))
+    (events,) = (tmp_path / "run").glob("events.out.tfevents.*")
+    assert b"train/log_j_inter" in events.read_bytes()
 
 
 def _assert_same_curve(ours, theirs):
@@ -220,6 +223,10 @@ def test_validation_keeps_the_best_model_and_shows_pictures(
     first = initial_state(models, config)
     bad = validation(trained.replace(averaged=first.params))
     assert good["score"] < bad["score"]
+    # A curve: every quality costs more and is better than the one before.
+    for key in ("bpp", "psnr"):
+        values = [point[key] for point in good["rd"]]
+        assert values == sorted(values)
     assert (tmp_path / "best.nvcm").read_bytes() == best
     assert json.loads((tmp_path / "best.json").read_text())["step"] == STEPS
     jaxnvc.load(str(tmp_path / "best.nvcm"))
