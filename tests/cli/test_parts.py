@@ -188,6 +188,12 @@ def test_bench_codec_needs_a_clip(cli):
     assert "--clip" in found.err
 
 
+def test_bench_train_needs_a_run(cli):
+    found = cli("bench", "train")
+    assert found.code == 2
+    assert "give a file of configs/ with --config" in found.err
+
+
 def test_bench_codec_times_both_directions_and_the_parts(cli, clip, model):
     arguments = ("--clip", clip, "--size", "64x64", "--parts", "--json", *model)
     found = cli("bench", "codec", *arguments)
