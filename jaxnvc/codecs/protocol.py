@@ -83,7 +83,10 @@ class UnitCodec(Protocol):
     def residual(
         self, work: Work, source: Source, cond: Cond, stage: int
     ) -> tuple[Residual, Source]:
-        """Encoder: returns (y - mu) / step of a stage, shaped as its prior."""
+        """Encoder: returns (y - mu) / step of a stage, shaped as its prior.
+
+        Where it has already computed what `absorb` needs, `Residual.work` holds it.
+        """
 
     def absorb(
         self, work: Work, prior: Prior, symbols: jax.Array, cond: Cond, stage: int

@@ -65,6 +65,7 @@ def estimate_unit(
     for stage in range(model.num_stages):
         prior, work = codec.prior(work, cond, stage)
         residual, source = codec.residual(work, source, cond, stage)
+        work = work if residual.work is None else residual.work
         symbols = prior.quantise(residual)
         stage_bits = prior.bits(symbols)
         bits.append(stage_bits.sum(tuple(range(1, stage_bits.ndim))))
@@ -96,6 +97,7 @@ def encode_unit(
     for stage in range(model.num_stages):
         prior, work = codec.prior(work, cond, stage)
         residual, source = codec.residual(work, source, cond, stage)
+        work = work if residual.work is None else residual.work
         symbols = prior.quantise(residual)
         work = codec.absorb(work, prior, symbols, cond, stage)
         stages.append(flat(symbols.astype(jnp.int32), *prior.table()))

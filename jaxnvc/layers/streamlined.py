@@ -97,10 +97,11 @@ class StreamlinedCoder(nn.Module):
         """
         return Prior(index=self.scale(known, cond), skip=cond.skip)
 
-    def residual(self, y, prior: Prior, mu, step, features, rdo_weight) -> Residual:
-        """Returns the symbols of a latent, each quarter chosen after those before it.
+    def encode(self, y, prior: Prior, mu, step, features, rdo_weight):
+        """Returns the symbols of a latent and y_hat.
 
-        They are whole already, so that the driver's quantiser leaves them as they are.
+        Each quarter is chosen after those before it. The symbols are whole already, so
+        that the driver's quantiser leaves them as they are.
 
         Args:
           y: the latent to code [B, h, w, C].
@@ -121,11 +122,10 @@ class StreamlinedCoder(nn.Module):
             wanted = Residual(value, take_quarter(weight, stage))
             return put_quarter(quarter.quantise(wanted), stage)
 
-        symbols, _ = self._walk(choose, mu, step, features)
-        return Residual(symbols)
+        return self._walk(choose, mu, step, features)
 
     def decode(self, symbols, mu, step, features) -> jax.Array:
-        """Returns y_hat of symbols [B, h, w, C]; see `residual`."""
+        """Returns y_hat of symbols [B, h, w, C]; see `encode`."""
 
         def given(mean, stage):
             return symbols * stage_mask(*symbols.shape[1:], stage)

@@ -165,7 +165,7 @@ class UfLite(nn.Module):
             known=jnp.zeros((*empty.shape[:3], self.config.hyper_channels)),
             symbols=empty,
             index=empty,
-            y_hat=empty,
+            y_hat=None,
         )
 
     def analyse(self, x: jax.Array, x_previous: jax.Array, cond: Cond) -> UfSource:
@@ -196,10 +196,10 @@ class UfLite(nn.Module):
         initial = self.step.initial_factor(cond.qp, cond.level)
         weight = self.config.rdo_weight * (work.step / initial) ** 2
         prior = Prior(index=work.index, skip=cond.skip)
-        residual = self.latent.residual(
+        symbols, y_hat = self.latent.encode(
             source.y, prior, work.mu, work.step, work.context, weight
         )
-        return residual, source
+        return Residual(symbols, work=work.replace(y_hat=y_hat)), source
 
     def absorb(
         self, work: UfWork, prior: Prior, symbols: jax.Array, cond: Cond, stage: int
@@ -210,7 +210,9 @@ class UfLite(nn.Module):
             context = work.context + self.hyper_features(z_hat)
             mu = work.mu + self.hyper_mean(gated(context)) * work.step
             return work.replace(context=context, mu=mu, known=whole_hyper(z_hat))
-        y_hat = self.latent.decode(symbols, work.mu, work.step, work.context)
+        y_hat = work.y_hat
+        if y_hat is None:
+            y_hat = self.latent.decode(symbols, work.mu, work.step, work.context)
         return work.replace(symbols=symbols, y_hat=y_hat)
 
     def finish(self, work: UfWork, cond: Cond) -> tuple[UfState, jax.Array]:

@@ -35,7 +35,7 @@ class UfWork(struct.PyTreeNode):
       known: whole numbers of z [B, h8, w8, hyper_channels].
       symbols: of the latent.
       index: their scale indices.
-      y_hat: the decoded latent.
+      y_hat: the decoded latent, None until it is known.
     """
 
     memory: jax.Array
@@ -47,7 +47,7 @@ class UfWork(struct.PyTreeNode):
     known: jax.Array
     symbols: jax.Array
     index: jax.Array
-    y_hat: jax.Array
+    y_hat: jax.Array | None
 
 
 class UfSource(struct.PyTreeNode):
