@@ -31,8 +31,9 @@ UNDER_CONTRACT = (
 )
 # Untrained, these are working transform codecs; the others start from noise.
 START_AS_CODECS = ("intra/tiny", "avs_eem/tiny", "dcvc_uf/tiny")
-# A refresh starts these from more than the picture: 4:4:4 and not clipped.
-RESTARTS_FROM_FEATURES = ("dcvc_uf/hts-tiny",)
+# A refresh starts these from the last picture alone, the others from more: 4:4:4 and
+# not clipped, see tests/codecs/dcvc_uf/test_model.py.
+START_OVER_FROM_PICTURE = tuple(p for p in UNDER_CONTRACT if p != "dcvc_uf/hts-tiny")
 SIZE, NUM_UNITS, MOST_FRAMES = 64, 3, 3
 QP = np.array([27, 45])  # One per clip of the batch.
 
@@ -243,9 +244,10 @@ def test_estimated_bits_are_those_of_the_payload(family, still, weights):
     np.testing.assert_allclose(expected.x_hat, x_hat, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    "family", START_OVER_FROM_PICTURE, indirect=True, scope="module"
+)
 def test_a_refresh_drops_the_history_and_nothing_else(family):
-    if family.preset in RESTARTS_FROM_FEATURES:
-        pytest.skip("see tests/codecs/dcvc_uf/test_model.py")
     _, state, x_hat = family.units[1]
     fresh = family.start(x_hat if x_hat.ndim == 4 else x_hat[:, -1])
     refreshed = family.encode(state, 3, refresh=True)
