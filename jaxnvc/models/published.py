@@ -13,7 +13,7 @@ from jaxnvc.models.state_dict import check_state_dict
 # As the published models are evaluated: symbols of a scale below 0.15 are skipped,
 # and the memory starts afresh every 128 frames.
 _SKIP_THRESHOLDS = (4, 4, 4)
-_REFRESH_PERIOD = 128
+_REFRESH_FRAMES = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +69,12 @@ def pack_published(name: str, units: dict[str, ImportedUnit]) -> tuple[bytes, by
       The file's bytes and the model id.
     """
     inter = units.get("inter")
+    refresh_units = _REFRESH_FRAMES // inter.meta["config"]["frames"] if inter else 0
     meta = {
         "name": name,
         "portable": False,
         "skip_thresholds": list(_SKIP_THRESHOLDS),
-        "refresh_period": _REFRESH_PERIOD if inter else 0,
+        "refresh_period": refresh_units,
         "intra_boost": 0,
         "imported": {unit: part.published for unit, part in units.items()},
         "intra": units["intra"].meta,

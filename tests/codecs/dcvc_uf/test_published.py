@@ -10,7 +10,6 @@ from jaxnvc.codecs.dcvc_uf.published import (
     state_dict_from_params,
     state_shapes,
 )
-from jaxnvc.errors import ModelError
 from tests.codecs.dcvc_uf.weights import MODELS, published_shapes
 
 PARAMETERS = {
@@ -53,36 +52,3 @@ def test_weights_survive_the_way_to_our_parameters_and_back(weights):
     assert list(back) == list(state)
     for name, value in state.items():
         np.testing.assert_array_equal(back[name], value, name)
-
-
-@pytest.fixture(scope="module")
-def ld():
-    config = _config("ld-tiny")
-    return config, {n: np.zeros(s, "f4") for n, s in state_shapes(config).items()}
-
-
-def test_a_missing_tensor_is_named(ld):
-    config, state = ld
-    name = "y_prior_fusion.conv.3.bias"
-    rest = {key: value for key, value in state.items() if key != name}
-    with pytest.raises(ModelError, match=f"'{name}' is missing"):
-        params_from_state_dict(rest, config)
-
-
-def test_an_unknown_tensor_is_named(ld):
-    config, state = ld
-    with pytest.raises(ModelError, match="'optical_flow.weight' is not one of its"):
-        params_from_state_dict({**state, "optical_flow.weight": np.zeros(3)}, config)
-
-
-def test_a_tensor_of_another_shape_is_named_with_both_shapes(ld):
-    config, state = ld
-    wrong = {**state, "q_encoder": np.zeros((64, 15), np.float32)}
-    with pytest.raises(ModelError, match=r"'q_encoder' has shape \(64, 15\), not \(64"):
-        params_from_state_dict(wrong, config)
-
-
-def test_the_weights_of_another_model_are_refused(ld):
-    _, state = ld
-    with pytest.raises(ModelError, match="give the checkpoint of the model named"):
-        params_from_state_dict(state, _config("hts-tiny"))
