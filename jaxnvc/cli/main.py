@@ -10,6 +10,7 @@ import jaxnvc
 from jaxnvc.cli import (
     bench,
     complexity,
+    convert,
     decode,
     encode,
     info,
@@ -22,7 +23,7 @@ from jaxnvc.cli.console import console
 from jaxnvc.cli.device import is_device_error
 from jaxnvc.errors import DeviceError, InputError, JaxnvcError
 
-_COMMANDS = (encode, decode, info, verify, models, complexity, bench)
+_COMMANDS = (encode, decode, info, verify, models, complexity, bench, convert)
 
 _EPILOG = """\
 exit codes:

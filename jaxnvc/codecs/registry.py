@@ -7,6 +7,7 @@ from jaxnvc.codecs.avs_eem.base.model import AvsEemBase
 from jaxnvc.codecs.avs_eem.config import AvsEemConfig
 from jaxnvc.codecs.avs_eem.model import AvsEem
 from jaxnvc.codecs.dcvc_uf import config as uf
+from jaxnvc.codecs.dcvc_uf import published as published_uf
 from jaxnvc.codecs.dcvc_uf.intra import DcvcUfIntra
 from jaxnvc.codecs.dcvc_uf.lite.config import UfLiteConfig
 from jaxnvc.codecs.dcvc_uf.lite.model import UfLite
@@ -89,6 +90,17 @@ PRESETS = {
         hyper_channels=4,
     ),
 }
+
+# What `jaxnvc convert` calls published weights: the preset they are of.
+PUBLISHED = {
+    "dcvc-uf-intra": "dcvc_uf/intra",
+    "dcvc-uf-ld": "dcvc_uf/ld",
+    "dcvc-uf-hts": "dcvc_uf/hts",
+    "dcvc-uf-htl": "dcvc_uf/htl",
+}
+
+# Families of which weights were published: names and shapes there, parameters here.
+IMPORTERS = {"dcvc_uf": published_uf, "dcvc_uf_intra": published_uf}
 
 
 def family_of(preset: str) -> str:

@@ -2,8 +2,10 @@
 
 A bundle is a zip of `meta.json` and one `.npy` per parameter. Weights of the
 integer networks are stored as the whole numbers they stand for, other weights as
-float16 (tables of steps as float32), so that every machine loads the same values.
-The model id is the first 16 bytes of the file's SHA-256.
+float16 (tables of steps, and imported weights, as float32), so that every machine
+loads the same values. A model that codes every frame alone stores its weights once:
+its inter codec says `"weights": "intra"`. The model id is the first 16 bytes of the
+file's SHA-256.
 """
 
 import dataclasses
@@ -113,7 +115,9 @@ def load_bundle(name_or_path: str = DEFAULT_MODEL) -> Bundle:
             unit: registry.from_config(meta[unit]["family"], meta[unit]["config"])
             for unit in ("intra", "inter")
         }
-        params = {unit: _nested(flat, unit) for unit in modules}
+        params = {
+            unit: _nested(flat, meta[unit].get("weights", unit)) for unit in modules
+        }
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise ModelError(
             f"model file {str(path)!r} is damaged or not a bundle ({error}); fetch or "
@@ -171,8 +175,8 @@ def _from_stored(name: str, value: np.ndarray) -> np.ndarray:
     return value / 2**FRACTION_BITS if name.startswith(_INTEGER_PREFIX) else value
 
 
-def _to_stored(name: str, value: np.ndarray) -> np.ndarray:
-    """Chooses the smallest form in which the forward pass sees the same value."""
+def _to_stored(name: str, value: np.ndarray, dtype: type) -> np.ndarray:
+    """Chooses the form in which a weight is stored; `dtype` is that of most."""
     if not np.isfinite(value).all():
         raise ModelError(f"weight {name} is not finite; train again.")
     if name.startswith(_INTEGER_PREFIX):
@@ -180,20 +184,23 @@ def _to_stored(name: str, value: np.ndarray) -> np.ndarray:
         if name == "integer_kernel":
             return np.clip(whole, -127, 127).astype(np.int8)
         return whole.astype(np.int32)
-    return value if name in _PRECISE else value.astype(np.float16)
+    return value if name in _PRECISE else value.astype(dtype)
 
 
-def save_bundle(path: str, params: dict, meta: dict[str, Any]) -> bytes:
-    """Writes a bundle; equal weights give equal bytes.
+def pack_bundle(
+    params: dict, meta: dict[str, Any], *, dtype: type = np.float16
+) -> tuple[bytes, bytes]:
+    """Packs a bundle; equal weights give equal bytes.
 
     Args:
-      path: file to write.
-      params: {"intra": .., "inter": ..}.
+      params: {"intra": .., "inter": ..}; the latter may be missing where the inter
+        codec's meta says `"weights": "intra"`.
       meta: name, portable, skip_thresholds, {"intra", "inter"}: {"family",
         "config"}, and anything a card should tell.
+      dtype: float16, or float32 for weights that were not trained for less.
 
     Returns:
-      The model id.
+      The file's bytes and the model id.
     """
     meta = {"format": _FORMAT, **meta, "certificate": certify(params)}
     buffer = io.BytesIO()
@@ -201,13 +208,20 @@ def save_bundle(path: str, params: dict, meta: dict[str, Any]) -> bytes:
         _put(archive, "meta.json", json.dumps(meta, indent=1).encode())
         for key, value in jax.tree_util.tree_flatten_with_path(params)[0]:
             name = jax.tree_util.keystr(key, simple=True, separator="/")
-            stored = _to_stored(name.rsplit("/", 1)[-1], np.asarray(value))
+            stored = _to_stored(name.rsplit("/", 1)[-1], np.asarray(value), dtype)
             array = io.BytesIO()
             np.save(array, stored, allow_pickle=False)
             _put(archive, f"{name}.npy", array.getvalue())
+    data = buffer.getvalue()
+    return data, _model_id(data)
+
+
+def save_bundle(path: str, params: dict, meta: dict[str, Any]) -> bytes:
+    """Writes a bundle, see `pack_bundle`; returns its model id."""
+    data, model_id = pack_bundle(params, meta)
     pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-    pathlib.Path(path).write_bytes(buffer.getvalue())
-    return _model_id(buffer.getvalue())
+    pathlib.Path(path).write_bytes(data)
+    return model_id
 
 
 def _put(archive: zipfile.ZipFile, name: str, data: bytes) -> None:

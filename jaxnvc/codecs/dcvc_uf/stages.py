@@ -6,7 +6,9 @@
 
 The coder's tables hold 64 scales from 0.11 to 28.16, of which the nearest in the log
 domain is taken; the published coder has 128 from 0.11 to 16 and takes the one at or
-below. Symbols are not clamped to 8 bits here, and the skip threshold is an index.
+below. Symbols are not clamped to 8 bits here. The skip threshold is an index: the
+published 0.15 is the border between 3 and 4. Where nothing is skipped, a scale that is
+not positive counts as 0.11, which the published coder would skip even then.
 
 Source: DCVC-UF, entropy models; streamlined: LD and HT-S.
 """

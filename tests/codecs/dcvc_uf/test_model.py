@@ -61,10 +61,11 @@ def run(model, params, state, x, cond):
     prior, work = codec.prior(work, cond, 1)
     residual, source = codec.residual(work, source, cond, 1)
     symbols = prior.quantise(residual)
+    ahead = codec.absorb(residual.work, prior, symbols, cond, 1).latent.y_hat
     work = codec.absorb(work, prior, symbols, cond, 1)
     state, x_hat = codec.finish(work, cond)
     y = source.y * work.latent.fine
-    return state, x_hat, (y, residual.value, symbols, work.latent.y_hat)
+    return state, x_hat, (y, residual.value, symbols, work.latent.y_hat, ahead)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -74,9 +75,11 @@ def begin(model, params, state, cond):
 
 def test_the_decoder_finds_the_means_that_the_encoder_subtracted(hts):
     _, _, latent = run(hts.model, hts.params, hts.state, hts.x, Cond.of([20, 40]))
-    y, residual, symbols, y_hat = latent
+    y, residual, symbols, y_hat, ahead = latent
     assert float(jnp.abs(symbols).max()) > 0
     np.testing.assert_allclose(y_hat - symbols, y - residual, atol=1e-5)
+    # And the encoder need not find them a second time.
+    np.testing.assert_allclose(ahead, y_hat, atol=1e-5)
 
 
 def test_a_unit_is_as_many_pictures_as_it_has_frames(hts):
