@@ -1,6 +1,7 @@
 """`jaxnvc eval`: clips x codecs x settings, from real bytes, into one folder."""
 
 import argparse
+import importlib.util
 import json
 import pathlib
 import re
@@ -115,6 +116,8 @@ def measure(args: argparse.Namespace, suite, finish=None) -> int:
     from jaxnvc.evaluation.publish import publish
     from jaxnvc.evaluation.run import Plan, Run
 
+    if not importlib.util.find_spec("matplotlib"):
+        console.warn("plots are left out: install jaxnvc[bench]")
     if args.vmaf and missing_reason():
         console.warn(f"VMAF and XPSNR are left out: {missing_reason()}")
     plan = Plan(

@@ -226,10 +226,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"complexity_table: {error}", file=sys.stderr)
         return error.exit_code
     text = table(report)
-    print(text)
     if args.readme:
         path = pathlib.Path(args.readme)
         path.write_text(put_into(path.read_text(), text))
+    print(text)
     return 0
 
 

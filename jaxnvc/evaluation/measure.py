@@ -22,6 +22,9 @@ from jaxnvc.metrics.ms_ssim import MIN_SIDE, ms_ssim_plane
 from jaxnvc.metrics.psnr import CHROMA_WEIGHT, LUMA_WEIGHT, plane_psnr
 from jaxnvc.video import Colour, Yuv420, open_video
 
+PART = "part-"
+"""What the names of streams begin with that are not whole yet."""
+
 QUALITIES = ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "ms_ssim")
 
 
@@ -152,7 +155,7 @@ def measure(
     """
     places = Places(folder, clip.name, f"{coder.name}_{coder.rate_name}{rate}")
     stream = places.file("streams", coder.suffix)
-    part = stream.with_name(f"part-{stream.name}")
+    part = stream.with_name(PART + stream.name)
     encoded = pair.encoder.encode(coder, rate, clip.sequence, clip.frames, str(part))
     os.replace(part, stream)
     shown = places.file("decoded", ".y4m")

@@ -27,12 +27,8 @@ def publish(run: Run, folder: str | os.PathLike) -> list[pathlib.Path]:
     found = tables.comparisons(lines, tests)
     text = tables.markdown(lines, tests, about)
     written = [_write(folder / "tables.md", text)]
-    values = {
-        **about,
-        "bd_rates": [one.to_json() for one in found],
-        "points": lines,
-    }
-    written.append(_write(folder / "tables.json", json.dumps(values, indent=1) + "\n"))
+    rows = {"bd_rates": [one.to_json() for one in found], "points": _points(lines)}
+    written.append(_write(folder / "tables.json", _json(about, rows)))
     if importlib.util.find_spec("matplotlib"):
         from jaxnvc.evaluation.plots import write_plots
 
@@ -40,6 +36,20 @@ def publish(run: Run, folder: str | os.PathLike) -> list[pathlib.Path]:
     page = report.page(lines, found, about, folder)
     written.append(_write(folder / "report.html", page))
     return written
+
+
+def _points(lines: list[dict]) -> list[dict]:
+    """Results without what is said once of the whole run."""
+    return [{k: v for k, v in line.items() if k != "environment"} for line in lines]
+
+
+def _json(about: dict, rows: dict[str, list[dict]]) -> str:
+    """JSON with a line for every row, so that versions of it can be compared."""
+    parts = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in about.items()]
+    for key, values in rows.items():
+        text = ",\n".join(f"  {json.dumps(value)}" for value in values)
+        parts.append(f" {json.dumps(key)}: [\n{text}\n ]")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def _write(path: pathlib.Path, text: str) -> pathlib.Path:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 
 from jaxnvc.errors import InputError, JaxnvcError
 from jaxnvc.evaluation.coders import Coder, missing_reason
-from jaxnvc.evaluation.measure import Clip, Pair, measure, probe
+from jaxnvc.evaluation.measure import PART, Clip, Pair, measure, probe
 from jaxnvc.evaluation.suite import Suite
 from jaxnvc.evaluation.worker import Worker
 
@@ -172,6 +172,9 @@ class Run:
           KeyboardInterrupt: interrupted; what was measured is kept.
         """
         self._write_asked()
+        for pattern in (f"streams/*/{PART}*", "decoded/*/*"):
+            for left in self._folder.glob(pattern):  # by a run that was killed
+                left.unlink()
         groups = []
         for sequence in self._plan.suite.sequences:
             if sequence.path is None and self._plan.suite.optional:

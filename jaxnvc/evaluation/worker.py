@@ -82,13 +82,14 @@ class Worker:
     def close(self) -> None:
         """Ends the process at once."""
         self._process.kill()
-        self._process.stdin.close()
-        self._process.stdout.close()
         self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError, ValueError):
+                pipe.close()
 
     def _ask(self, request: dict) -> dict:
         line = ""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()

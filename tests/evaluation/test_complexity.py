@@ -1,11 +1,13 @@
 """The counted complexity is the paper's, and the counter counts."""
 
 import json
+import pathlib
 
 import jax
 import pytest
 
 from jaxnvc.cli.main import main
+from jaxnvc.evaluation import complexity_table
 from jaxnvc.evaluation.complexity import complexity
 from jaxnvc.models.bundle import load_bundle
 
@@ -94,3 +96,39 @@ def test_the_command_prints_json_and_a_table(capsys):
 def test_an_unknown_preset_is_refused(capsys):
     assert main(["complexity", "avs_eem/huge"]) == 5
     assert "avs_eem/base" in capsys.readouterr().err
+
+
+def test_the_table_of_readme_is_the_one_of_the_measured_file():
+    root = pathlib.Path(__file__).parents[2]
+    report = json.loads((root / "docs" / "bench" / "complexity.json").read_text())
+    readme = (root / "README.md").read_text()
+    assert complexity_table.put_into(readme, complexity_table.table(report)) == readme
+
+
+def test_the_table_says_what_was_not_timed():
+    report = {
+        "size": [416, 240],
+        "command": "c",
+        "environment": dict.fromkeys(("device", "processor", "cpus", "jax"), "x"),
+        "models": [
+            {
+                "preset": "a/b",
+                "parameters": 12345,
+                "encoder_kmac": 3.21,
+                "decoder_kmac": 2.0,
+                "reason": "not timed",
+            }
+        ],
+    }
+    text = complexity_table.table(report)
+    assert "| `a/b` | 12,345 | 3.2 | 2.0 | – | – | – | not timed |" in text
+
+
+def test_a_preset_is_timed_on_real_frames():
+    clip = str(pathlib.Path(__file__).parents[2] / "examples" / "cars.mkv")
+    found = complexity_table.measure_preset("intra/tiny", clip, (64, 64))
+    assert found["weights"] == "untrained"
+    assert found["bits_share"] is None
+    assert found["encode_fps"] > 0
+    assert found["decode_fps"] > 0
+    assert found["peak_mib"] > 50

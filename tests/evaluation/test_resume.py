@@ -9,10 +9,16 @@ import time
 import pytest
 
 from jaxnvc.cli.main import main
-from jaxnvc.evaluation import coders, run
+from jaxnvc.evaluation import coders, plots, run
 from jaxnvc.evaluation.suite import open_suite
 from tests.cli.conftest import command, environment, moving, write_video
 from tests.evaluation.conftest import rates_of
+
+
+@pytest.fixture(autouse=True)
+def _no_plots(monkeypatch):
+    # They take longer than the measurements here, and are tested with another run.
+    monkeypatch.setattr(plots, "write_plots", lambda lines, folder: [])
 
 
 def evaluate(clips, out, *codecs, extra=()):
@@ -42,8 +48,9 @@ def test_other_parameters_are_measured_again(clip, tmp_path):
     assert [line["frames"] for line in lines(tmp_path)] == [3] * 4 + [4] * 4
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs a signal that cannot be caught")
-def test_a_killed_run_goes_on_where_it_was(clip, tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_was_stopped_goes_on_where_it_was(number, clip, tmp_path):
     args = ["eval", clip, "--codecs", "x264,x265", "--frames", "3", "--out", tmp_path]
     first = subprocess.Popen(
         command(*args), env=environment(), stderr=subprocess.DEVNULL
@@ -53,8 +60,8 @@ def test_a_killed_run_goes_on_where_it_was(clip, tmp_path):
         assert time.monotonic() < until
         assert first.poll() is None
         time.sleep(0.02)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
+    first.send_signal(number)
+    assert first.wait(60) == (130 if number == signal.SIGINT else -number)
     kept = results.read_text().splitlines()[0]
     done = subprocess.run(
         command(*args), env=environment(), capture_output=True, timeout=240, check=False
@@ -64,6 +71,7 @@ def test_a_killed_run_goes_on_where_it_was(clip, tmp_path):
     assert after[0] == kept
     assert len({(x["codec"], x["rate"]) for x in map(json.loads, after)}) == 14
     assert len(after) == 14
+    assert not list(tmp_path.glob("streams/*/part-*"))
 
 
 def test_clips_that_cannot_be_measured_are_recorded_and_the_rest_goes_on(

@@ -7,6 +7,7 @@ import pytest
 
 from jaxnvc.cli.main import main
 from jaxnvc.errors import UsageError
+from jaxnvc.evaluation import plots
 from jaxnvc.evaluation.blank_frame import recoveries, with_blank
 from jaxnvc.evaluation.drift import looped
 from jaxnvc.evaluation.motion_patterns import PATTERNS, moving_still
@@ -79,7 +80,8 @@ def test_a_loop_runs_forth_and_back():
     assert values == [0, 1, 2, 3, 2, 1, 0, 1, 2]
 
 
-def test_the_commands_measure_and_draw(clip, tmp_path):
+def test_the_commands_measure_and_draw(clip, tmp_path, monkeypatch):
+    monkeypatch.setattr(plots, "write_plots", lambda lines, folder: [])
     quick = ["--codecs", "x264-ultrafast", "--rates", "x264=30,40", "--quiet"]
     out = tmp_path / "motion"
     assert (
@@ -93,6 +95,7 @@ def test_the_commands_measure_and_draw(clip, tmp_path):
     found = json.loads((out / "blank.json").read_text())
     assert [one["setting"] for one in found] == ["crf=30", "crf=40"]
     assert len(found[0]["psnr_blank"]) == 12
+    assert (out / "blank.png").stat().st_size > 1000
 
 
 def test_drift_needs_one_model_and_one_clip(clip, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import json
 import pathlib
 import re
 import shlex
@@ -166,6 +167,14 @@ def test_tables_compare_the_model_with_both_encoders(measured):
     assert "## BD-rate of tiny" in text
     assert "| clip | x264-ld-medium | x265-ld-medium |" in text
     assert "| waves | tiny | " in text
+
+
+def test_tables_are_json_too(measured):
+    values = json.loads((measured.folder / "tables.json").read_text())
+    assert len(values["points"]) == len(measured.lines)
+    pairs = {(one["test"], one["anchor"]) for one in values["bd_rates"]}
+    assert pairs == {("tiny", "x264-ld-medium"), ("tiny", "x265-ld-medium")}
+    assert values["environment"]["jaxnvc"] == jaxnvc.__version__
 
 
 def test_the_report_needs_nothing_but_itself(measured):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pathlib
 
 import pytest
 
@@ -106,3 +107,17 @@ def test_a_suite_that_is_none_is_refused(tmp_path, capsys):
     assert "is not a suite" in capsys.readouterr().err
     assert main(["eval", "uvg", "x.y4m", "--out", str(tmp_path / "out")]) == 2
     assert main(["eval", "a/x.y4m", "b/x.y4m", "--out", str(tmp_path / "out")]) == 2
+
+
+def test_the_smoke_suite_measures_what_is_there(tmp_path, capsys):
+    root = pathlib.Path(__file__).parents[2] / "examples"
+    codec = ["--codecs", "x264-ultrafast", "--rates", "x264=26,40", "--frames", "3"]
+    words = ["eval", "smoke", "--root", str(root), *codec, "--out", str(tmp_path)]
+    assert main(words) == 0
+    said = capsys.readouterr().err
+    assert "missing: road_1280x720_24f.mkv" in said
+    assert "done=2/2" in said
+    text = (tmp_path / "results.jsonl").read_text().splitlines()
+    better, worse = (json.loads(line) for line in text)
+    assert better["clip"] == "example_cars"
+    assert 1 > better["ms_ssim"] > worse["ms_ssim"] > 0.8

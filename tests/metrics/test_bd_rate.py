@@ -16,13 +16,16 @@ def random_curve(rng, count):
     return np.exp(np.cumsum(rng.uniform(0.05, 1.5, count))), quality
 
 
+@pytest.mark.parametrize("method", ["pchip", "akima"])
 @pytest.mark.parametrize("seed", range(20))
-def test_it_agrees_with_bjontegaard_or_is_skipped_where_that_is_absent(seed):
+def test_it_agrees_with_bjontegaard_or_is_skipped_where_that_is_absent(seed, method):
     oracle = pytest.importorskip("bjontegaard")
     rng = np.random.default_rng(seed)
     curves = *random_curve(rng, 4 + seed % 5), *random_curve(rng, 4 + seed % 3)
-    expected = oracle.bd_rate(*curves, method="pchip", require_matching_points=False)
-    assert bd_rate(*curves).percent == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    expected = oracle.bd_rate(*curves, method=method, require_matching_points=False)
+    assert bd_rate(*curves, method=method).percent == pytest.approx(
+        expected, rel=1e-9, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -37,6 +40,15 @@ def test_it_agrees_with_the_integral_of_scipys_interpolant(seed):
     measured = bd_rate(rate_a, quality_a, rate_b, quality_b)
     assert measured.percent == pytest.approx(expected, rel=1e-9)
     assert (measured.low, measured.high) == (low, high)
+
+
+def test_a_straight_curve_is_interpolated_alike_by_both_methods():
+    straight = np.exp(0.4 * QUALITY)
+    for method in ("pchip", "akima"):
+        result = bd_rate(straight, QUALITY, straight / 2, QUALITY, method=method)
+        assert result.percent == pytest.approx(-50)
+    with pytest.raises(UsageError, match="pchip or akima"):
+        bd_rate(RATE, QUALITY, RATE, QUALITY, method="spline")
 
 
 def test_a_curve_against_itself_is_zero():
