@@ -86,7 +86,8 @@ def run(
     state = checkpoint.restore(manager, _first_state(config, models, init, devices))
     windows = Windows(config)
     validation = Validation(config, models, folder) if config.validation else None
-    log = Log(config, _metrics_file(folder), devices.size, tensorboard)
+    events = tensorboard and jax.process_index() == 0
+    log = Log(config, _metrics_file(folder), devices.size, events)
     take_step = _Steps(config, models, log)
 
     def rows_of(step: int):

@@ -163,32 +163,29 @@ def test_a_run_that_is_terminated_and_then_killed_resumes_exactly(
         assert whole[step]["log_j_inter"] == resumed[step]["log_j_inter"]
 
 
-def test_two_processes_train_as_one_and_save_together(config, uninterrupted, tmp_path):
+def test_eight_devices_of_two_processes_train_as_one_and_save_together(
+    config, uninterrupted, tmp_path
+):
     folder = tmp_path / "run"
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         address = f"localhost:{probe.getsockname()[1]}"
-    joined = ["--coordinator", address, "--processes", "2", "--process"]
-    processes = [_start(config, folder, *joined, str(index)) for index in range(2)]
+    joined = ["--tensorboard", "--coordinator", address, "--processes", "2"]
+    processes = [
+        _start(config, folder, *joined, "--process", str(index), devices=4)
+        for index in range(2)
+    ]
     for process in processes:
         _finish(process)
-    _assert_same_curve(_lines(folder), _lines(uninterrupted[0]))
-    assert (folder / "checkpoints" / str(STEPS)).is_dir()
-
-
-def test_eight_devices_train_as_one(config, uninterrupted, tmp_path):
-    _finish(_start(config, tmp_path / "run", "--tensorboard", devices=8))
-    _assert_same_curve(_lines(tmp_path / "run"), _lines(uninterrupted[0]))
-    (events,) = (tmp_path / "run").glob("events.out.tfevents.*")
-    assert b"train/log_j_inter" in events.read_bytes()
-
-
-def _assert_same_curve(ours, theirs):
-    assert list(ours) == list(theirs)
-    for step, line in list(theirs.items())[:4]:
+    whole, shared = _lines(uninterrupted[0]), _lines(folder)
+    assert list(whole) == list(shared)
+    for step, line in list(whole.items())[:4]:
         for key in ("log_j_intra", "log_j_inter"):
             # Sums are rounded in another order; steps of training amplify it.
-            assert ours[step][key] == pytest.approx(line[key], abs=0.02)
+            assert shared[step][key] == pytest.approx(line[key], abs=0.02)
+    assert (folder / "checkpoints" / str(STEPS)).is_dir()
+    (events,) = folder.glob("events.out.tfevents.*")
+    assert b"train/log_j_inter" in events.read_bytes()
 
 
 def test_resuming_can_be_refused(config, uninterrupted):
