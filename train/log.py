@@ -5,6 +5,7 @@ import resource
 import sys
 import time
 
+import jax
 import numpy as np
 from etils import epath
 
@@ -29,7 +30,8 @@ class Log:
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         self._config, self._path = config, path
-        self._events = _event_writer(path.parent) if tensorboard else None
+        writes_events = tensorboard and jax.process_index() == 0
+        self._events = _event_writer(path.parent) if writes_events else None
         self._remote = "://" in str(path)
         self._text = path.read_text() if self._remote and path.exists() else ""
         self._peak_flops = devices * peak_flops()

@@ -86,8 +86,7 @@ def run(
     state = checkpoint.restore(manager, _first_state(config, models, init, devices))
     windows = Windows(config)
     validation = Validation(config, models, folder) if config.validation else None
-    events = tensorboard and jax.process_index() == 0
-    log = Log(config, _metrics_file(folder), devices.size, events)
+    log = Log(config, _metrics_file(folder), devices.size, tensorboard)
     take_step = _Steps(config, models, log)
 
     def rows_of(step: int):
