@@ -4,13 +4,10 @@ import dataclasses
 import hashlib
 import json
 
-import jax
 import pytest
 
-import jaxnvc
 from jaxnvc.bitstream import PacketKind, StreamReader
 from jaxnvc.cli.main import main
-from jaxnvc.coding.batch import data_mesh
 from jaxnvc.coding.codec import Stream
 from jaxnvc.coding.decoder import check_model
 from jaxnvc.errors import BitstreamError
@@ -137,25 +134,6 @@ def test_a_slice_of_a_stream_is_the_slice_of_its_frames(encoded, recon, chunked)
     assert len(stream) == NUM_FRAMES
     assert all(map(Yuv420.same_pixels, stream[2:6], recon[2:6]))
     assert stream[-1].same_pixels(recon[-1])
-
-
-def test_a_batch_has_the_bytes_and_the_frames_of_single_clips(encoded, recon, chunked):
-    frames = list(moving(NUM_FRAMES))
-    clips = [frames, frames[::-1]]
-    # Sharding is the matter of tests/coding/test_batch.py; one device compiles once.
-    mesh = data_mesh(jax.devices()[:1])
-    streams = jaxnvc.encode_batch(chunked, clips, qp=[32, 20], gop=GOP, mesh=mesh)
-    alone = [
-        chunked.encode(clip, qp=qp, gop=GOP)
-        for clip, qp in zip(clips, (32, 20), strict=True)
-    ]
-    assert streams == alone
-    for video, stream in zip(
-        jaxnvc.decode_batch(chunked, streams, mesh=mesh), streams, strict=True
-    ):
-        assert video.numbers == list(range(NUM_FRAMES))
-        expected = chunked.decode(stream, strict=True).frames
-        assert all(map(Yuv420.same_pixels, video.frames, expected))
 
 
 def test_a_header_of_other_units_than_the_model_is_refused(encoded, chunked):

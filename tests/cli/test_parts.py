@@ -195,7 +195,7 @@ def test_bench_train_needs_a_run(cli):
 
 
 def test_bench_codec_times_both_directions_and_the_parts(cli, clip, model):
-    arguments = ("--clip", clip, "--size", "64x64", "--parts", "--json", *model)
+    arguments = ("--clip", clip, "--size", "64x48", "--parts", "--json", *model)
     found = cli("bench", "codec", *arguments)
     assert found.code == 0
     (run,) = json.loads(found.out)["runs"]

@@ -119,8 +119,10 @@ def test_the_sample_aspect_ratio_survives(cli, model, tmp_path):
         assert reader.info.sample_aspect == aspect
 
 
-def test_a_bfloat16_encode_decodes_to_its_own_symbols(cli, clip, model, tmp_path):
-    out = tmp_path / "o.nvc"
+def test_a_bfloat16_encode_decodes_to_its_own_symbols(
+    cli, clip, chunked_bundle_path, tmp_path
+):
+    out, model = tmp_path / "o.nvc", ("--model", chunked_bundle_path)
     arguments = ("--frames", "2", "--precision", "bfloat16", *model)
     assert cli("encode", clip, out, *arguments).code == 0
     # In float32, as always; verify fails where a symbol differs.

@@ -47,7 +47,7 @@ def config(cars, tmp_path_factory) -> TrainConfig:
     stage = Stage(
         name="smoke",
         steps=STEPS,
-        frames=3,
+        frames=4,
         batch=8,
         crop=32,
         learning_rate=2e-3,
@@ -56,7 +56,7 @@ def config(cars, tmp_path_factory) -> TrainConfig:
     return TrainConfig(
         name="smoke",
         intra="intra/tiny",
-        inter="avs_eem/tiny",
+        inter="dcvc_uf/tiny",
         stages=(stage,),
         clips=str(folder),
         save_every=5,
@@ -211,7 +211,7 @@ def test_validation_keeps_the_best_model_and_shows_pictures(
 ):
     models = build_models(config)
     chosen = dataclasses.replace(
-        config, validation=config.clips, validation_frames=3, validation_crop=64
+        config, validation=config.clips, validation_frames=4, validation_crop=64
     )
     validation = Validation(chosen, models, str(tmp_path))
     trained = uninterrupted[1]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxnvc.codecs import registry
 from jaxnvc.coding.gop import level_of
 from jaxnvc.coding.unit import estimate_unit
 from jaxnvc.ops.frame import from_planes
 from tests.coding.test_portability import roughen
+from tests.toy import Toy
 from train.losses import distortion, lam_table, relative_cost
 from train.state import Models, initial_params
 from train.window import (
@@ -30,7 +30,7 @@ FRAMES, SIDE = 4, 64
 
 @pytest.fixture(scope="module")
 def models() -> Models:
-    return Models(registry.build("intra/tiny"), registry.build("avs_eem/tiny"))
+    return Models(Toy(), Toy())
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """The flow network of the full codec: what it correlates, that it learns motion."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -71,7 +73,13 @@ def test_a_known_translation_is_found_after_a_short_fit():
 def _estimation(gain_db: float):
     model = MotionEstimation(downsample=2, gain_db=gain_db)
     x = jnp.zeros((1, 32, 32, 6))
-    return model, model.init(jax.random.key(1), x, x)
+    return model, _quick(model.init)(jax.random.key(1), x, x)
+
+
+def _quick(function, **options):
+    """Compiles what runs once."""
+    quick = {"xla_backend_optimization_level": 0}
+    return jax.jit(function, compiler_options=quick, **options)
 
 
 def test_frames_that_reduction_brings_closer_are_estimated_reduced():
@@ -82,13 +90,15 @@ def test_frames_that_reduction_brings_closer_are_estimated_reduced():
     noisy = still + jnp.asarray(rng.normal(0, 0.05, still.shape), jnp.float32)
     brighter = still + 0.1
 
-    def pays(a, b):
-        return bool(model.apply(params, a, b, method="_reduction_pays"))
+    pays = _quick(functools.partial(model.apply, params, method="_reduction_pays"))
+    estimate = _quick(
+        functools.partial(model.apply, params, method="_estimate"), static_argnums=2
+    )
+    run = _quick(functools.partial(model.apply, params))
 
     assert pays(noisy, still)
     assert not pays(brighter, still)
     # The decision is what runs: each side gives the vectors of its own estimate.
     for frame, factor in ((noisy, 2), (brighter, 1)):
-        expected = model.apply(params, frame, still, factor, method="_estimate")
-        found = model.apply(params, frame, still)
-        np.testing.assert_allclose(found, expected, atol=1e-4)
+        expected = estimate(frame, still, factor)
+        np.testing.assert_allclose(run(frame, still), expected, atol=1e-4)
