@@ -51,7 +51,7 @@ def shown(made, frames, tmp_path, rate):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_better_settings_are_larger_and_nearer(name, tmp_path):
+def test_better_settings_are_larger_and_nearer_where_the_tool_is(name, tmp_path):
     made, frames = coder(name), list(shifted(4, 64, 64))
     rates = sorted(made.rates)
     fine, coarse = (shown(made, frames, tmp_path, r) for r in (rates[0], rates[-1]))
@@ -69,7 +69,7 @@ def test_low_delay_has_one_intra_frame(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["x264", "x265", "svtav1", "vvenc"])
-def test_ten_bits_stay_ten_bits(name, tmp_path):
+def test_ten_bits_stay_ten_bits_where_the_tool_is(name, tmp_path):
     made, frames = coder(name), list(shifted(3, 64, 64, 10))
     decoded = shown(made, frames, tmp_path, min(made.rates))[2]
     assert {frame.bit_depth for frame in decoded} == {10}
@@ -77,7 +77,7 @@ def test_ten_bits_stay_ten_bits(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["x264", "vvenc"])
-def test_odd_sizes_come_back_in_their_size(name, tmp_path):
+def test_odd_sizes_come_back_in_their_size_where_the_tool_is(name, tmp_path):
     made, frames = coder(name), list(shifted(2, 65, 67))
     decoded = shown(made, frames, tmp_path, min(made.rates))[2]
     assert (decoded[0].width, decoded[0].height) == (65, 67)

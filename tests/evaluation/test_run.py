@@ -87,7 +87,9 @@ def test_x264_s_bytes_are_those_of_the_same_options_by_hand(measured, tmp_path):
     assert units(stored) == [u for u in units(out.read_bytes()) if u not in notes]
 
 
-def test_the_recorded_command_writes_the_same_bytes(measured, tmp_path):
+def test_the_recorded_command_writes_the_same_bytes_where_ffmpeg_has_our_x264(
+    measured, tmp_path
+):
     line = measured.of("x264-ld-medium")[2]
     if ffmpeg_program() is None:
         pytest.skip("there is no ffmpeg program")
@@ -185,7 +187,7 @@ def test_the_report_needs_nothing_but_itself(measured):
     assert "prefers-color-scheme: dark" in page
 
 
-def test_the_report_draws_itself_in_a_browser(measured, tmp_path):
+def test_the_report_draws_itself_where_there_is_chromium(measured, tmp_path):
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("there is no Chromium")
