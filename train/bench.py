@@ -14,7 +14,7 @@ import numpy as np
 
 from train import mesh
 from train.config import Stage, TrainConfig
-from train.state import abstract_state, build_models, initial_state
+from train.state import Models, abstract_state, fitted, initial_state
 from train.step import train_step
 from train.throughput import compiled, peak_flops
 from train.window import Window
@@ -34,9 +34,13 @@ def bench_config(config: TrainConfig, *, steps: int = 4, run: bool = True) -> di
       `steps_per_s`, `frames_per_s` and `flop_utilisation`.
     """
     devices = mesh.data_mesh()
+    models, config = fitted(config)
     with jax.default_matmul_precision(config.precision):
         peak = devices.size * peak_flops()
-        stages = [_bench_stage(config, s, devices, steps, run) for s in config.stages]
+        stages = [
+            _bench_stage(models, config, stage, devices, steps, run)
+            for stage in config.stages
+        ]
     for row in stages:
         if "steps_per_s" in row:
             flops = row["gflop_per_step"] * 1e9 * row["steps_per_s"]
@@ -52,8 +56,9 @@ def bench_config(config: TrainConfig, *, steps: int = 4, run: bool = True) -> di
     }
 
 
-def _bench_stage(config: TrainConfig, stage: Stage, devices, steps: int, run: bool):
-    models = build_models(config)
+def _bench_stage(
+    models: Models, config: TrainConfig, stage: Stage, devices, steps: int, run: bool
+) -> dict:
     step = functools.partial(train_step, models, config, stage)
     window = _noise(stage, devices)
     if run:

@@ -13,10 +13,10 @@ from etils import epath
 
 from jaxnvc.errors import UsageError
 from train import checkpoint, mesh
-from train.config import Stage, TrainConfig, whole_units
+from train.config import Stage, TrainConfig
 from train.data.batches import Windows, prefetched
 from train.log import Log
-from train.state import TrainState, build_models, initial_state
+from train.state import TrainState, fitted, initial_state
 from train.step import draw, train_step
 from train.throughput import Program, compiled
 from train.validate import Validation
@@ -81,7 +81,7 @@ def run(
       InputError: the data are missing or too small.
     """
     devices = mesh.data_mesh(devices)
-    models, config = _fitted(config)
+    models, config = fitted(config)
     manager = checkpoint.manager(folder, config.save_every)
     state = checkpoint.restore(manager, _first_state(config, models, init, devices))
     windows = Windows(config)
@@ -110,12 +110,6 @@ def run(
     checkpoint.save(manager, state, force=True)
     manager.wait_until_finished()
     return state
-
-
-def _fitted(config: TrainConfig):
-    """Returns the modules, and the run with windows of their whole units."""
-    models = build_models(config)
-    return models, whole_units(config, models.inter.frames_per_unit)
 
 
 class _Steps:

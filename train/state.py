@@ -10,7 +10,7 @@ from flax import struct
 
 from jaxnvc.codecs import registry
 from jaxnvc.codecs.protocol import Cond, UnitCodec, still_unit
-from train.config import TrainConfig
+from train.config import TrainConfig, whole_units
 from train.optim import optimiser
 
 
@@ -36,6 +36,12 @@ class Models:
 
     intra: UnitCodec
     inter: UnitCodec
+
+
+def fitted(config: TrainConfig) -> tuple[Models, TrainConfig]:
+    """Returns the modules of a run, and the run with windows of their whole units."""
+    models = build_models(config)
+    return models, whole_units(config, models.inter.frames_per_unit)
 
 
 def build_models(config: TrainConfig) -> Models:
