@@ -21,6 +21,7 @@ import sys
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxnvc.codecs import registry
@@ -55,21 +56,19 @@ def measure_preset(preset: str, clip: str, size: tuple[int, int]) -> dict:
       size: width and height of the frames that are timed.
 
     Returns:
-      `preset`, `parameters`, `encoder_kmac`, `decoder_kmac`, `weights` (the released
-      model, or "untrained"), `encode_fps`, `decode_fps`, seconds of first use,
-      `peak_mib`, and `bits_share` by stage where the weights are trained.
+      `weights` (the released model, or "untrained"), `encode_fps`, `decode_fps`,
+      seconds of first use, `peak_mib`, and `bits_share` by stage where the weights are
+      trained.
     """
-    counted = complexity(preset)
-    names = ("parameters", "encoder_kmac", "decoder_kmac")
-    known = {"preset": preset} | {name: counted[name] for name in names}
     model = registry.build(preset)
     weights, params = _weights(model)
     with open_video(clip, frames=1 + model.frames_per_unit) as reader:
         frames = [resized(frame.planes, *size) for frame in reader]
     multiple = model.size_multiple
-    before, x = (
-        from_planes(*f.planes, multiple=multiple)[None] for f in (frames[0], frames[-1])
+    before, *unit = (
+        from_planes(*frame.planes, multiple=multiple)[None] for frame in frames
     )
+    x = unit[0] if len(unit) == 1 else jnp.stack(unit, 1)
     cond = Cond.of(_QP)
     state = model.apply({"params": params}, before, cond, method="reset")
     encode = jax.jit(functools.partial(encode_unit, model))
@@ -87,7 +86,7 @@ def measure_preset(preset: str, clip: str, size: tuple[int, int]) -> dict:
         estimate = jax.jit(functools.partial(estimate_unit, model))
         bits = np.asarray(estimate(params, state, source, cond).bits[0])
         share = [round(float(one), 4) for one in bits / bits.sum()]
-    return known | {
+    return {
         "weights": weights,
         "encode_fps": model.frames_per_unit / encode_s,
         "decode_fps": model.frames_per_unit / decode_s,
@@ -146,7 +145,7 @@ def table(report: dict) -> str:
         f"\nParameters and MACs of one codec of the pair; MACs at 1920x1080. Speed of "
         f"its units at {width}x{height}, compilation apart, and peak memory of a "
         f"process that encodes and decodes with it: {env['device']} device, "
-        f"{env['processor']}, {env['cpus']} cores, other jobs running, JAX "
+        f"{env['processor']}, {env['cpus']} cores, JAX "
         f"{env['jax']}. `{report['command']}`"
     )
     return "\n".join(lines)
@@ -163,7 +162,7 @@ def put_into(readme: str, text: str) -> str:
 
 
 def _measure_apart(preset: str, args: argparse.Namespace) -> dict:
-    """Measures a preset in a new process; where that fails, says why and counts."""
+    """Counts a preset and measures it in a new process, or says why it is not timed."""
     counted = complexity(preset)
     names = ("parameters", "encoder_kmac", "decoder_kmac")
     known = {"preset": preset} | {name: counted[name] for name in names}
@@ -178,7 +177,7 @@ def _measure_apart(preset: str, args: argparse.Namespace) -> dict:
         check=False,
     )
     if done.returncode == 0:
-        return json.loads(done.stdout)
+        return known | json.loads(done.stdout)
     return known | {"reason": f"not timed: status {done.returncode}"}
 
 
