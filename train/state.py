@@ -1,7 +1,7 @@
 """What a training run carries from step to step, and its first value."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ import optax
 from flax import struct
 
 from jaxnvc.codecs import registry
-from jaxnvc.codecs.protocol import Cond, UnitCodec, still_unit
+from jaxnvc.codecs.protocol import UnitCodec, first_params
 from train.config import TrainConfig, whole_units
 from train.optim import optimiser
 
@@ -68,7 +68,7 @@ def abstract_state(models: Models, config: TrainConfig) -> TrainState:
     def state():
         key = jax.random.key(config.seed)
         params = {
-            name: _initialiser(getattr(models, name))(key)
+            name: first_params(getattr(models, name), key)
             for name in ("intra", "inter")
         }
         return _state_of(config, params)
@@ -90,23 +90,7 @@ def initial_params(model: UnitCodec, seed: int):
     """Returns freshly initialised parameters of a family's module."""
     # Run once, it is all compile time: a third of it without optimisation.
     init = jax.jit(
-        _initialiser(model), compiler_options={"xla_backend_optimization_level": 0}
+        functools.partial(first_params, model),
+        compiler_options={"xla_backend_optimization_level": 0},
     )
     return init(jax.random.key(seed))
-
-
-def _initialiser(model: UnitCodec) -> Callable:
-    size = model.size_multiple // 2
-    x = jnp.zeros((1, size, size, 6))
-
-    def one_unit(codec, x):
-        cond = Cond.of(32)
-        work = codec.begin(codec.reset(x, cond), cond)
-        source = codec.analyse(still_unit(model, x), x, cond)
-        for stage in range(codec.num_stages):
-            prior, work = codec.prior(work, cond, stage)
-            residual, source = codec.residual(work, source, cond, stage)
-            work = codec.absorb(work, prior, prior.quantise(residual), cond, stage)
-        return codec.finish(work, cond)
-
-    return lambda key: model.init(key, x, method=one_unit)["params"]

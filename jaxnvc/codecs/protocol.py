@@ -33,6 +33,8 @@ __all__ = [
     "State",
     "UnitCodec",
     "Work",
+    "first_params",
+    "run_unit",
     "still_unit",
 ]
 
@@ -101,3 +103,37 @@ def still_unit(model: UnitCodec, frame: jax.Array) -> jax.Array:
     """Returns a unit of which every frame is `frame` [B, H/2, W/2, 6]."""
     count = model.frames_per_unit
     return frame if count == 1 else jnp.repeat(frame[:, None], count, axis=1)
+
+
+def run_unit(codec: UnitCodec, x: jax.Array, *, encoding: bool = True):
+    """Runs a unit of still pictures through every method, with no entropy coder.
+
+    Coding has its own loops over stages (`jaxnvc.coding`); this one serves to
+    initialise and to count.
+
+    Args:
+      codec: a bound module.
+      x: the picture before the unit, and every picture of it.
+      encoding: false leaves the encoder's methods out, symbols are zero then.
+
+    Returns:
+      What `finish` returns.
+    """
+    cond = Cond.of(32)
+    work = codec.begin(codec.reset(x, cond), cond)
+    source = codec.analyse(still_unit(codec, x), x, cond) if encoding else None
+    for stage in range(codec.num_stages):
+        prior, work = codec.prior(work, cond, stage)
+        symbols = jnp.zeros_like(prior.index)
+        if encoding:
+            residual, source = codec.residual(work, source, cond, stage)
+            work = work if residual.work is None else residual.work
+            symbols = prior.quantise(residual)
+        work = codec.absorb(work, prior, symbols, cond, stage)
+    return codec.finish(work, cond)
+
+
+def first_params(model: UnitCodec, key: jax.Array) -> dict:
+    """Returns the parameters that a family's module starts from; traceable."""
+    side = model.size_multiple // 2
+    return model.init(key, jnp.zeros((1, side, side, 6)), method=run_unit)["params"]

@@ -1,6 +1,6 @@
 """One unit of any family: estimated for training, encoded, decoded.
 
-These are the only loops over stages in the project. Each is traceable and pure:
+Loops over stages that estimate or code are here alone. Each is traceable and pure:
 a unit's networks, quantiser and entropy coder form one jitted program whose
 outputs are a payload, its length and the next state.
 """

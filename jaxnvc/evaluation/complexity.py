@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnvc.codecs import registry
-from jaxnvc.codecs.protocol import REFRESH_SCOPE, Cond, UnitCodec, still_unit
+from jaxnvc.codecs.protocol import REFRESH_SCOPE, UnitCodec, first_params, run_unit
 from jaxnvc.layers.quarters import SELECTION
 from jaxnvc.ops.frame import PACKED_CHANNELS
 from jaxnvc.ops.spatial import ceil_to
@@ -78,7 +78,8 @@ def count(model: UnitCodec, size: tuple[int, int] = FULL_HD) -> dict[str, Any]:
     """
     multiple = model.size_multiple
     width, height = (ceil_to(side, multiple) for side in size)
-    params = jax.eval_shape(functools.partial(initial_params, model))
+    key = jax.random.key(0)
+    params = jax.eval_shape(functools.partial(first_params, model), key)
     x = jax.ShapeDtypeStruct((1, height // 2, width // 2, PACKED_CHANNELS), jnp.float32)
     pixels = width * height * model.frames_per_unit
     counts = {}
@@ -167,41 +168,17 @@ def _size(tree) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
 
 
-def initial_params(model: UnitCodec) -> dict:
-    """Returns the parameters that a model starts from, the same ones every time."""
-    side = model.size_multiple // 2
-    x = jnp.zeros((1, side, side, PACKED_CHANNELS))
-    unit = functools.partial(_unit, encoding=True)
-    return model.init(jax.random.key(0), x, method=unit)["params"]
-
-
 def _encode(model: UnitCodec, params, x):
     state, _ = model.apply(
-        {"params": params}, x, method=functools.partial(_unit, encoding=True)
+        {"params": params}, x, method=functools.partial(run_unit, encoding=True)
     )
     return state
 
 
 def _decode(model: UnitCodec, params, x):
     return model.apply(
-        {"params": params}, x, method=functools.partial(_unit, encoding=False)
+        {"params": params}, x, method=functools.partial(run_unit, encoding=False)
     )
-
-
-def _unit(codec: UnitCodec, x: jax.Array, *, encoding: bool):
-    """Runs a unit after a reference `x`, symbols zero where nothing is encoded."""
-    cond = Cond.of(32)
-    work = codec.begin(codec.reset(x, cond), cond)
-    source = codec.analyse(still_unit(codec, x), x, cond) if encoding else None
-    for stage in range(codec.num_stages):
-        prior, work = codec.prior(work, cond, stage)
-        symbols = jnp.zeros_like(prior.index)
-        if encoding:
-            residual, source = codec.residual(work, source, cond, stage)
-            work = work if residual.work is None else residual.work
-            symbols = prior.quantise(residual)
-        work = codec.absorb(work, prior, symbols, cond, stage)
-    return codec.finish(work, cond)
 
 
 def _count(jaxpr, path: str, times: int, macs: collections.Counter) -> None:

@@ -25,11 +25,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnvc.codecs import registry
-from jaxnvc.codecs.protocol import Cond
+from jaxnvc.codecs.protocol import Cond, first_params
 from jaxnvc.coding.unit import decode_unit, encode_unit, estimate_unit
 from jaxnvc.errors import JaxnvcError
 from jaxnvc.evaluation.bench_codec import resized
-from jaxnvc.evaluation.complexity import complexity, initial_params
+from jaxnvc.evaluation.complexity import complexity
 from jaxnvc.evaluation.run import environment
 from jaxnvc.evaluation.tables import row
 from jaxnvc.evaluation.worker import peak_mib
@@ -104,7 +104,7 @@ def _weights(model) -> tuple[str, dict]:
         for unit in ("intra", "inter"):
             if getattr(bundle, unit) == model:
                 return name, bundle.params[unit]
-    return "untrained", initial_params(model)
+    return "untrained", first_params(model, jax.random.key(0))
 
 
 def _timed(program, *args) -> tuple:

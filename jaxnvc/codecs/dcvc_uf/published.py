@@ -11,15 +11,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
 from jaxnvc.codecs.dcvc_uf.config import DcvcUfConfig, DcvcUfIntraConfig
 from jaxnvc.codecs.dcvc_uf.intra import DcvcUfIntra
 from jaxnvc.codecs.dcvc_uf.model import DcvcUf
-from jaxnvc.codecs.protocol import Cond, still_unit
-from jaxnvc.ops.frame import PACKED_CHANNELS
+from jaxnvc.codecs.protocol import first_params
 
 Config = DcvcUfConfig | DcvcUfIntraConfig
 _Rules = list[tuple[str, str]]
@@ -201,19 +199,4 @@ def _abstract_params(config: Config) -> dict:
     """Returns shapes and types of the parameters, without computing them."""
     intra = isinstance(config, DcvcUfIntraConfig)
     model = DcvcUfIntra(config) if intra else DcvcUf(config)
-    picture = jnp.zeros((1, 32, 32, PACKED_CHANNELS))
-
-    def unit(codec):
-        cond = Cond.of(0)
-        work = codec.begin(codec.reset(picture, cond), cond)
-        source = codec.analyse(still_unit(codec, picture), picture, cond)
-        for stage in range(codec.num_stages):
-            prior, work = codec.prior(work, cond, stage)
-            residual, source = codec.residual(work, source, cond, stage)
-            work = codec.absorb(work, prior, residual.value, cond, stage)
-        return codec.finish(work, cond)
-
-    variables = jax.eval_shape(
-        lambda key: model.init(key, method=unit), jax.random.key(0)
-    )
-    return variables["params"]
+    return jax.eval_shape(functools.partial(first_params, model), jax.random.key(0))
