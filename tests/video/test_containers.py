@@ -188,7 +188,7 @@ def test_times_that_do_not_rise_are_moved_on_with_a_warning(tmp_path):
     [
         ("mpeg4", "avi", {}),
         ("libvpx-vp9", "webm", {"lossless": "1"}),
-        ("libx265", "mov", {"x265-params": "lossless=1:log-level=none"}),
+        ("libx265", "mov", {"x265-params": "lossless=1:bframes=0:log-level=none"}),
         ("mpeg2video", "ts", {}),
         ("libsvtav1", "mkv", {"preset": "12", "svtav1-params": "lp=1"}),
     ],
