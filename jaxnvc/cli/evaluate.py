@@ -97,21 +97,31 @@ def run(args: argparse.Namespace) -> int:
     """Measures and reports; returns the exit code."""
     from jaxnvc.evaluation.suite import open_suite
 
-    return measure(args, open_suite(args.clips, args.root))
+    suite = open_suite(args.clips, args.root)
+    return measure(args, lambda: suite)
 
 
-def measure(args: argparse.Namespace, suite, finish=None) -> int:
+def measure(args: argparse.Namespace, make_suite, finish=None) -> int:
     """Measures a suite as the options say, and writes tables, plots and report.
 
     Args:
       args: of `add_measuring`, and `frames`.
-      suite: the clips.
+      make_suite: returns the clips; what it writes goes to a folder that no other run
+        is using.
       finish: called with the results before anything is written, to add to it.
 
     Returns:
       The exit code.
     """
+    coders = _coders(args)
     device.prepare(args.cache_dir)
+    from jaxnvc.evaluation.run_lock import locked
+
+    with locked(args.out):
+        return _measure(args, coders, make_suite(), finish)
+
+
+def _measure(args: argparse.Namespace, coders: tuple, suite, finish) -> int:
     from jaxnvc.evaluation.program_metrics import missing_reason
     from jaxnvc.evaluation.publish import publish
     from jaxnvc.evaluation.run import Plan, Run
@@ -122,7 +132,7 @@ def measure(args: argparse.Namespace, suite, finish=None) -> int:
         console.warn(f"VMAF and XPSNR are left out: {missing_reason()}")
     plan = Plan(
         suite=suite,
-        coders=_coders(args),
+        coders=coders,
         frames=args.frames,
         with_vmaf=args.vmaf and not missing_reason(),
         jobs=args.jobs,

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from jaxnvc.cli import device, evaluate, options
 from jaxnvc.cli.console import console
-from jaxnvc.errors import InputError, UsageError
+from jaxnvc.errors import UsageError
 from jaxnvc.video import VideoFrame, VideoInfo, Yuv420, create_video, open_video
 
 _DESCRIPTION = """\
@@ -53,32 +53,39 @@ def _motion(args: argparse.Namespace) -> int:
     from jaxnvc.evaluation.suite import Suite
     from jaxnvc.video import BT709, yuv420_to_rgb
 
-    sequences, frames = [], args.frames or NUM_FRAMES
-    args.frames = None
-    for path in args.clips:
-        with open_video(path, frames=1) as reader:
-            picture = next(reader).planes
-            still = yuv420_to_rgb(picture, reader.info.colour.filled_from(BT709))
-        for pattern in PATTERNS:
-            name = f"{pathlib.Path(path).stem}_{pattern}"
-            made = _write(args.out, name, moving_still(still, pattern, frames))
-            sequences.append(dataclasses.replace(made, group=pattern))
-    return evaluate.measure(args, Suite("motion", tuple(sequences)))
+    count, args.frames = args.frames or NUM_FRAMES, None
+
+    def moving() -> Suite:
+        sequences = []
+        for path in args.clips:
+            with open_video(path, frames=1) as reader:
+                picture = next(reader).planes
+                still = yuv420_to_rgb(picture, reader.info.colour.filled_from(BT709))
+            for pattern in PATTERNS:
+                name = f"{pathlib.Path(path).stem}_{pattern}"
+                made = _write(args.out, name, moving_still(still, pattern, count))
+                sequences.append(dataclasses.replace(made, group=pattern))
+        return Suite("motion", tuple(sequences))
+
+    return evaluate.measure(args, moving)
 
 
 def _blank(args: argparse.Namespace) -> int:
     from jaxnvc.evaluation.blank_frame import SUFFIX, recoveries, with_blank
     from jaxnvc.evaluation.suite import Suite
 
-    sequences = []
-    for path in args.clips:
-        with open_video(path, frames=args.frames) as reader:
-            frames = [frame.planes for frame in reader]
-        name = pathlib.Path(path).stem
-        made = _write(args.out, name, frames)
-        blank = _write(args.out, name + SUFFIX, with_blank(frames))
-        sequences += [made, dataclasses.replace(blank, group="blank frame")]
-    args.frames = None
+    count, args.frames = args.frames, None
+
+    def blanked() -> Suite:
+        sequences = []
+        for path in args.clips:
+            with open_video(path, frames=count) as reader:
+                frames = [frame.planes for frame in reader]
+            name = pathlib.Path(path).stem
+            made = _write(args.out, name, frames)
+            blank = _write(args.out, name + SUFFIX, with_blank(frames))
+            sequences += [made, dataclasses.replace(blank, group="blank frame")]
+        return Suite("blank", tuple(sequences))
 
     def finish(evaluation) -> list[pathlib.Path]:
         found = recoveries(evaluation.results, pathlib.Path(args.out))
@@ -91,7 +98,7 @@ def _blank(args: argparse.Namespace) -> int:
             )
         return _keep(args.out, "blank", found, lambda plots: plots.recovery(found))
 
-    return evaluate.measure(args, Suite("blank", tuple(sequences)), finish)
+    return evaluate.measure(args, blanked, finish)
 
 
 def _drift(args: argparse.Namespace) -> int:
@@ -118,12 +125,7 @@ def _write(out: str, name: str, frames: Iterable[Yuv420]):
     from jaxnvc.evaluation.suite import Sequence
 
     path, writer = pathlib.Path(out) / "clips" / f"{name}.y4m", None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{out} cannot be made ({error.strerror}): give another --out"
-        ) from error
+    path.parent.mkdir(exist_ok=True)
     for frame in frames:
         if writer is None:
             info = VideoInfo(

@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from jaxnvc.errors import InputError, JaxnvcError
+from jaxnvc.errors import JaxnvcError
 from jaxnvc.evaluation.coders import Coder, missing_reason
 from jaxnvc.evaluation.measure import PART, Clip, Pair, measure, probe
 from jaxnvc.evaluation.suite import Suite
@@ -122,21 +122,15 @@ class Run:
     ):
         """Prepares the folder and what was measured before.
 
+        No other run may use the folder meanwhile: see `run_lock`.
+
         Args:
           plan: what to measure.
           folder: made if it is not there.
           on_step: called after each result, one at a time.
-
-        Raises:
-          InputError: the folder is a file.
         """
         self._plan, self._folder = plan, pathlib.Path(folder)
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"{folder} cannot be made ({error.strerror}): give another --out"
-            ) from error
+        self._folder.mkdir(parents=True, exist_ok=True)
         self._results, self._on_step = Results(self._folder), on_step
         reasons = {coder.name: missing_reason(coder) for coder in plan.coders}
         self.left_out = {name: why for name, why in reasons.items() if why}

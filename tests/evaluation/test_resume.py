@@ -10,6 +10,7 @@ import pytest
 
 from jaxnvc.cli.main import main
 from jaxnvc.evaluation import coders, plots, run
+from jaxnvc.evaluation.run_lock import locked
 from jaxnvc.evaluation.suite import open_suite
 from tests.cli.conftest import command, environment, moving, write_video
 from tests.evaluation.conftest import rates_of
@@ -72,6 +73,25 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(number, clip, tmp_path):
     assert len({(x["codec"], x["rate"]) for x in map(json.loads, after)}) == 14
     assert len(after) == 14
     assert not list(tmp_path.glob("streams/*/part-*"))
+
+
+def test_a_folder_in_use_is_refused_until_it_is_free(clip, tmp_path, capsys):
+    motion = ["robustness", "motion", clip, "--codecs", "x264", "--out", str(tmp_path)]
+    with locked(tmp_path):
+        assert evaluate([clip], tmp_path, "x264") == 2
+        assert main(motion) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert all(f"in use by another run (process {os.getpid()})" in s for s in said)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+    with locked(tmp_path):
+        pass
+
+
+def test_a_folder_that_is_a_file_is_refused(clip, tmp_path, capsys):
+    (tmp_path / "out").write_text("")
+    assert evaluate([clip], tmp_path / "out", "x264") == 3
+    assert "cannot be made" in capsys.readouterr().err
 
 
 def test_clips_that_cannot_be_measured_are_recorded_and_the_rest_goes_on(
