@@ -29,6 +29,7 @@ class Toy(nn.Module):
     """Predicts samples from picture and memory, and codes the difference at once."""
 
     num_stages = 1
+    stage_names = ("difference",)
     num_levels = 3
     frame_weights = (0.7, 1.0, 0.7, 1.6)
     portable = True

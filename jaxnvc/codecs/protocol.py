@@ -49,6 +49,8 @@ Source = Any
 class UnitCodec(Protocol):
     """The methods of a family (a Flax Linen module). All are pure.
 
+    `stage_names` says what the symbols of each stage are of, for reports: a group's
+    name such as "hyper", with a number where the group is coded in parts, "motion 0".
     `portable` promises that scale indices depend on transmitted integers alone.
     With one quality level (`num_levels`), `cond.level` is always 0.
     `frame_weights` are the weights of the distortion in training, which the frames
@@ -64,6 +66,7 @@ class UnitCodec(Protocol):
     """
 
     num_stages: int
+    stage_names: tuple[str, ...]
     num_levels: int
     frame_weights: tuple[float, ...]
     portable: bool

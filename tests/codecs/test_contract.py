@@ -138,6 +138,13 @@ def test_every_family_is_under_contract():
     assert families == set(registry.FAMILIES)
 
 
+@pytest.mark.parametrize("preset", registry.PRESETS)
+def test_every_stage_has_a_name_of_its_own(preset):
+    model = registry.build(preset)
+    assert len(model.stage_names) == model.num_stages
+    assert len(set(model.stage_names)) == model.num_stages
+
+
 def test_a_family_states_its_stages_sizes_and_levels(family):
     model = family.model
     assert model.num_stages >= 1

@@ -124,6 +124,16 @@ def test_the_table_says_what_was_not_timed():
     assert "| `a/b` | 12,345 | 3.2 | 2.0 | – | – | – | not timed |" in text
 
 
+def test_the_table_adds_up_the_parts_of_a_group_of_symbols():
+    root = pathlib.Path(__file__).parents[2]
+    report = json.loads((root / "docs" / "bench" / "complexity.json").read_text())
+    timed = next(one for one in report["models"] if one["preset"] == "avs_eem/lite")
+    names = ("motion 0", "motion 1", "hyper", "residual 0", "residual 1")
+    shares = dict(zip(names, (0.25, 0.05, 0.1, 0.2, 0.4), strict=True))
+    text = complexity_table.table(report | {"models": [timed | {"bits_share": shares}]})
+    assert "motion 30%, hyper 10%, residual 60% |" in text
+
+
 def test_a_preset_is_timed_on_real_frames():
     clip = str(pathlib.Path(__file__).parents[2] / "examples" / "cars.mkv")
     found = complexity_table.measure_preset("intra/tiny", clip, (64, 64))

@@ -59,7 +59,12 @@ class AvsEem(nn.Module):
     config: AvsEemConfig
     arithmetic: Arithmetic = Arithmetic.FLOAT32
 
-    num_stages = 9
+    stage_names = (
+        *(f"motion {quarter}" for quarter in range(_HYPER_STAGE)),
+        "hyper",
+        *(f"residual {quarter}" for quarter in range(4)),
+    )
+    num_stages = len(stage_names)
     num_levels = len(_LEVEL_WEIGHTS)
     frame_weights = tuple(_LEVEL_WEIGHTS[level] for level in (2, 1, 2, 0))
     portable = True

@@ -68,7 +68,15 @@ class LatentStages(nn.Module):
     @property
     def num_stages(self) -> int:
         """Returns the passes of the entropy coder."""
-        return 2 if self.config.scales_once else 1 + self.config.partitions
+        return len(self.stage_names)
+
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        """Returns what each pass codes: z, then y at once or part by part."""
+        if self.config.scales_once:
+            return "hyper", "latent"
+        parts = range(self.config.partitions)
+        return "hyper", *(f"latent {part}" for part in parts)
 
     def prior(self, work, cond: Cond, stage: int):
         """Returns the distribution of z, of y, or of a part of y."""

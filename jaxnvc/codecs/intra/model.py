@@ -74,7 +74,8 @@ class Intra(nn.Module):
     config: IntraConfig
     arithmetic: Arithmetic = Arithmetic.FLOAT32
 
-    num_stages = 5
+    stage_names = ("hyper", *(f"latent {quarter}" for quarter in range(4)))
+    num_stages = len(stage_names)
     num_levels = 1
     frame_weights = (1.0,)
     portable = True

@@ -58,7 +58,13 @@ class AvsEemBase(nn.Module):
 
     config: EemBaseConfig
 
-    num_stages = _FIRST_SEGMENT + entropy.NUM_SEGMENTS
+    stage_names = (
+        "motion hyper",
+        "motion",
+        "hyper",
+        *(f"residual {segment}" for segment in range(entropy.NUM_SEGMENTS)),
+    )
+    num_stages = len(stage_names)
     num_levels = 3
     # The paper's {2.0, 0.2, 0.4, 0.2} over a group of four, the key frame last here.
     frame_weights = (0.2, 0.4, 0.2, 2.0)

@@ -85,7 +85,8 @@ class UfLite(nn.Module):
     config: UfLiteConfig
     arithmetic: Arithmetic = Arithmetic.FLOAT32
 
-    num_stages = 2
+    stage_names = ("hyper", "latent")
+    num_stages = len(stage_names)
     num_levels = 1
     portable = True
     size_multiple = 32

@@ -152,7 +152,8 @@ class IntraBase(nn.Module):
 
     config: IntraBaseConfig
 
-    num_stages = 2
+    stage_names = ("hyper", "latent")
+    num_stages = len(stage_names)
     num_levels = 1
     frame_weights = (1.0,)
     size_multiple = 64
