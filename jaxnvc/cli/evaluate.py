@@ -70,6 +70,7 @@ def add_measuring(parser: argparse.ArgumentParser) -> None:
         "--gop", type=options.gop, default=-1, metavar="N", help="of models: see encode"
     )
     put("--vmaf", action="store_true", help="measure VMAF and XPSNR too")
+    put("--rgb", action="store_true", help="measure PSNR and MS-SSIM in RGB too")
     put(
         "--jobs", type=options.count, default=1, metavar="N", help="measure N at a time"
     )
@@ -122,6 +123,7 @@ def measure(args: argparse.Namespace, make_suite, finish=None) -> int:
 
 
 def _measure(args: argparse.Namespace, coders: tuple, suite, finish) -> int:
+    from jaxnvc.evaluation.measure import Extras
     from jaxnvc.evaluation.program_metrics import missing_reason
     from jaxnvc.evaluation.publish import publish
     from jaxnvc.evaluation.run import Plan, Run
@@ -134,7 +136,7 @@ def _measure(args: argparse.Namespace, coders: tuple, suite, finish) -> int:
         suite=suite,
         coders=coders,
         frames=args.frames,
-        with_vmaf=args.vmaf and not missing_reason(),
+        extras=Extras(with_vmaf=args.vmaf and not missing_reason(), with_rgb=args.rgb),
         jobs=args.jobs,
         environment=_environment(args),
     )

@@ -20,12 +20,24 @@ from jaxnvc.evaluation.suite import Sequence
 from jaxnvc.evaluation.worker import Worker
 from jaxnvc.metrics.ms_ssim import MIN_SIDE, ms_ssim_plane
 from jaxnvc.metrics.psnr import CHROMA_WEIGHT, LUMA_WEIGHT, plane_psnr
-from jaxnvc.video import Colour, Yuv420, open_video
+from jaxnvc.metrics.rgb import ms_ssim_rgb, psnr_rgb
+from jaxnvc.video import BT709, Colour, Yuv420, open_video, yuv420_to_rgb
 
 PART = "part-"
 """What the names of streams begin with that are not whole yet."""
 
-QUALITIES = ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "ms_ssim")
+
+@dataclasses.dataclass(frozen=True)
+class Extras:
+    """What is measured only where it was asked for, since it takes its time.
+
+    Attributes:
+      with_vmaf: VMAF and XPSNR, with FFmpeg's program.
+      with_rgb: PSNR and MS-SSIM of R'G'B', as `jaxnvc.video.rgb` converts.
+    """
+
+    with_vmaf: bool = False
+    with_rgb: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,8 +146,7 @@ def measure(
     rate: int,
     clip: Clip,
     folder: pathlib.Path,
-    *,
-    with_vmaf: bool = False,
+    extras: Extras,
 ) -> dict:
     """Encodes, decodes and compares; writes stream, per-frame CSV and crop.
 
@@ -145,7 +156,7 @@ def measure(
       rate: its setting.
       clip: what to encode.
       folder: of the run.
-      with_vmaf: measures VMAF and XPSNR too, with FFmpeg's program.
+      extras: what is measured besides PSNR and MS-SSIM of the planes.
 
     Returns:
       The fields of a result; sizes in bytes, qualities in decibels or 0..1.
@@ -162,13 +173,13 @@ def measure(
     model = coder.model if coder.model and os.path.exists(coder.model) else None
     try:
         decoded = pair.decoder.decode(str(stream), str(shown), model)
-        rows, extra = compare(clip, shown, places, with_vmaf=with_vmaf)
+        rows, extra = compare(clip, shown, places, extras)
     finally:
         shown.unlink(missing_ok=True)
     _write_rows(places.file("frames", ".csv"), rows, encoded, decoded)
     return {
         **_size(clip, stream),
-        **{name: _mean(rows, name) for name in QUALITIES},
+        **{name: _mean(rows, name) for name in rows[0]},
         **extra,
         "encode_seconds": encoded["seconds"],
         "decode_seconds": decoded["seconds"],
@@ -201,7 +212,7 @@ def _size(clip: Clip, stream: pathlib.Path) -> dict:
 
 
 def compare(
-    clip: Clip, shown: pathlib.Path, places: Places, *, with_vmaf: bool = False
+    clip: Clip, shown: pathlib.Path, places: Places, extras: Extras
 ) -> tuple[list[dict], dict]:
     """Compares a decoded file with the source, frame by frame.
 
@@ -209,7 +220,7 @@ def compare(
       clip: the source.
       shown: y4m file of what was decoded.
       places: where the crops go.
-      with_vmaf: also asks FFmpeg's program.
+      extras: what else is measured.
 
     Returns:
       Qualities per frame, and `vmaf` and `xpsnr` of the whole if asked for.
@@ -218,9 +229,11 @@ def compare(
       VerificationError: another number of frames, or another size.
     """
     rows, middle = [], clip.frames // 2
-    with ProgramMetrics(shown, clip, wanted=with_vmaf) as program:
+    with ProgramMetrics(shown, clip, wanted=extras.with_vmaf) as program:
         for number, (source, decoded) in enumerate(_frame_pairs(clip, shown)):
             rows.append(_qualities(source, decoded))
+            if extras.with_rgb:
+                rows[-1] |= _rgb_qualities(source, decoded, clip.colour)
             program.add(source, decoded)
             if number == middle:
                 path = places.source_crop()
@@ -285,6 +298,16 @@ def _qualities(source: Yuv420, decoded: Yuv420) -> dict:
     }
 
 
+def _rgb_qualities(source: Yuv420, decoded: Yuv420, colour: Colour) -> dict:
+    depth, colour = source.bit_depth, colour.filled_from(BT709)
+    pair = [[yuv420_to_rgb(p, colour, depth)] for p in (source, decoded)]
+    is_large = min(source.y.shape) >= MIN_SIDE
+    return {
+        "psnr_rgb": psnr_rgb(*pair, depth),
+        "ms_ssim_rgb": ms_ssim_rgb(*pair, depth) if is_large else None,
+    }
+
+
 def _mean(rows: list[dict], name: str) -> float | None:
     values = [row[name] for row in rows]
     return None if None in values else math.fsum(values) / len(values)
@@ -299,7 +322,7 @@ def _write_rows(path: pathlib.Path, rows, encoded: dict, decoded: dict) -> None:
         "decode_ms": [round(1e3 * s, 3) for s in decoded["frame_seconds"]],
     }
     with path.open("w", newline="") as file:
-        names = ["frame", "kind", "bytes", *QUALITIES, "encode_ms", "decode_ms"]
+        names = ["frame", "kind", "bytes", *rows[0], "encode_ms", "decode_ms"]
         writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
         for number, row in enumerate(rows):

@@ -13,14 +13,6 @@ from jaxnvc.evaluation.tables import BD_QUALITIES, by_clip, quality_of
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402, after the choice of a back end
 
-_UNITS = {
-    "ms_ssim": "dB",
-    "psnr_yuv": "dB",
-    "psnr_y": "dB",
-    "xpsnr_y": "dB",
-    "vmaf": "",
-}
-
 
 def write_plots(lines: Sequence[dict], folder: pathlib.Path) -> list[pathlib.Path]:
     """Draws quality over bpp, a panel per clip, for each measure there is.
@@ -37,7 +29,7 @@ def write_plots(lines: Sequence[dict], folder: pathlib.Path) -> list[pathlib.Pat
     for quality, title in BD_QUALITIES.items():
         kept = [line for line in lines if line.get(quality) is not None]
         if kept and quality != "psnr_y":
-            label = f"{title} ({_UNITS[quality]})".removesuffix(" ()")
+            label = title if quality == "vmaf" else f"{title} (dB)"
             figure = _panels(kept, quality, label)
             written += save(figure, folder / f"rd_{quality}")
     return written

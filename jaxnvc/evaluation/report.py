@@ -13,7 +13,17 @@ from jaxnvc.evaluation.stored_anchors import sources, stored_points
 from jaxnvc.evaluation.tables import Comparison, by_clip, quality_of
 
 _TEMPLATE = pathlib.Path(__file__).parent / "report.html"
-_POINT = ("clip", "codec", "setting", "bpp", "kbps", "psnr_yuv", "psnr_y", "vmaf")
+_POINT = (
+    "clip",
+    "codec",
+    "setting",
+    "bpp",
+    "kbps",
+    "psnr_yuv",
+    "psnr_y",
+    "psnr_rgb",
+    "vmaf",
+)
 _SPEEDS = ("encode_fps", "decode_fps", "encode_peak_mib", "decode_peak_mib")
 
 
@@ -65,7 +75,7 @@ def _point(line: dict, folder: pathlib.Path) -> dict:
     return {
         **{name: line.get(name) for name in (*_POINT, *_SPEEDS)},
         "xpsnr_y": line.get("xpsnr_y"),
-        "ms_ssim": quality_of(line, "ms_ssim"),
+        **{name: quality_of(line, name) for name in ("ms_ssim", "ms_ssim_rgb")},
         "frame_psnr": [round(float(row["psnr_yuv"]), 2) for row in rows],
         "frame_bytes": [int(row["bytes"]) if row["bytes"] else None for row in rows],
     }

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 
 from jaxnvc.errors import JaxnvcError
 from jaxnvc.evaluation.coders import Coder, missing_reason
-from jaxnvc.evaluation.measure import PART, Clip, Pair, measure, probe
+from jaxnvc.evaluation.measure import PART, Clip, Extras, Pair, measure, probe
 from jaxnvc.evaluation.suite import Suite
 from jaxnvc.evaluation.worker import Worker
 
@@ -38,7 +38,7 @@ class Plan:
       suite: the clips.
       coders: the codecs.
       frames: frames of each clip, None for all.
-      with_vmaf: measures VMAF and XPSNR too.
+      extras: what is measured besides PSNR and MS-SSIM of the planes.
       jobs: measurements at a time.
       environment: variables for the processes that encode and decode.
     """
@@ -46,7 +46,7 @@ class Plan:
     suite: Suite
     coders: tuple[Coder, ...]
     frames: int | None = None
-    with_vmaf: bool = False
+    extras: Extras = Extras()
     jobs: int = 1
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -97,8 +97,9 @@ class Results:
     def have(self, line: dict) -> bool:
         """Whether a result with this key and these parameters is there, and whole."""
         known = self.lines.get(_key(line), {"status": None})
-        same = ("frames", "parameters", "source", "with_vmaf")
-        is_same = all(known.get(name) == line.get(name) for name in same)
+        names = ("frames", "parameters", "source", "with_vmaf", "with_rgb")
+        # A result that says nothing of an extra was made without it.
+        is_same = all(known.get(name, False) == line[name] for name in names)
         return known["status"] == "ok" and is_same
 
 
@@ -140,7 +141,7 @@ class Run:
         self._done = self._total = 0
         self._speeds: dict[str, list[float]] = {}
         self._todo: list[tuple[str, int]] = []
-        self._base = {"environment": environment(), "with_vmaf": plan.with_vmaf}
+        self._base = {"environment": environment(), **dataclasses.asdict(plan.extras)}
 
     @property
     def results(self) -> list[dict]:
@@ -232,8 +233,8 @@ class Run:
     def _one(self, pair: Pair, clip: Clip, coder: Coder, rate: int) -> None:
         line, began = self._start(clip, coder, rate), time.monotonic()
         try:
-            vmaf = self._plan.with_vmaf
-            line |= measure(pair, coder, rate, clip, self._folder, with_vmaf=vmaf)
+            extras = self._plan.extras
+            line |= measure(pair, coder, rate, clip, self._folder, extras)
         except JaxnvcError as error:
             if not self._stop.is_set():
                 self._fail(line, error, pixels=clip.pixels)

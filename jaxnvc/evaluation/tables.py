@@ -16,6 +16,8 @@ BD_QUALITIES = {
     "psnr_yuv": "PSNR YUV 6:1:1",
     "psnr_y": "PSNR Y",
     "ms_ssim": "MS-SSIM",
+    "psnr_rgb": "PSNR RGB",
+    "ms_ssim_rgb": "MS-SSIM RGB",
     "vmaf": "VMAF",
     "xpsnr_y": "XPSNR Y",
 }
@@ -26,6 +28,8 @@ _MEANS = {
     "psnr_v": ".2f",
     "psnr_yuv": ".2f",
     "ms_ssim": ".4f",
+    "psnr_rgb": ".2f",
+    "ms_ssim_rgb": ".4f",
     "vmaf": ".2f",
     "encode_fps": ".1f",
     "decode_fps": ".1f",
@@ -63,7 +67,7 @@ class Comparison:
 def quality_of(point: dict, quality: str) -> float | None:
     """A quality on a scale that can be interpolated: MS-SSIM as decibels."""
     value = point.get(quality)
-    if quality != "ms_ssim" or value is None:
+    if not quality.startswith("ms_ssim") or value is None:
         return value
     return -10 * math.log10(max(1 - value, 1e-9))
 

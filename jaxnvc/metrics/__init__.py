@@ -7,5 +7,6 @@ the parts on arrays are imported as `from jaxnvc.metrics.psnr import ...`.
 from jaxnvc.metrics.bd_rate import BdRate, bd_rate
 from jaxnvc.metrics.ms_ssim import ms_ssim
 from jaxnvc.metrics.psnr import psnr_yuv
+from jaxnvc.metrics.rgb import ms_ssim_rgb, psnr_rgb
 
-__all__ = ["BdRate", "bd_rate", "ms_ssim", "psnr_yuv"]
+__all__ = ["BdRate", "bd_rate", "ms_ssim", "ms_ssim_rgb", "psnr_rgb", "psnr_yuv"]

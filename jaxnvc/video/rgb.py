@@ -1,8 +1,9 @@
 """The package's only RGB conversions: R'G'B' to 8-bit 4:2:0 and back.
 
 Down: the mean of each 2x2 block, so chroma sits in the middle of the block. Up:
-bilinear from the same place. Matrix and range come from a `Colour` and are never
-guessed: a description that leaves them unsaid is refused.
+bilinear from the same place. R'G'B' is full range, rounded to whole numbers of as
+many bits as asked for. Matrix and range come from a `Colour` and are never guessed: a
+description that leaves them unsaid is refused.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxnvc.errors import UsageError
-from jaxnvc.video.frames import BT709, Colour, Yuv420, block_mean
+from jaxnvc.video.frames import (
+    BT709,
+    Colour,
+    Yuv420,
+    block_mean,
+    check_bit_depth,
+    sample_dtype,
+)
 
 # Kr and Kb of H.273 MatrixCoefficients, table 4, by code point.
 _MATRICES = {
@@ -75,31 +83,36 @@ def rgb_to_yuv420(rgb: np.ndarray, colour: Colour = BT709) -> Yuv420 | list[Yuv4
     cb = block_mean(blue - luma, 2, 2) / (2 * (1 - kb))
     cr = block_mean(red - luma, 2, 2) / (2 * (1 - kr))
     return Yuv420(
-        _to_uint8(black + luma_span * luma),
-        _to_uint8(grey + chroma_span * cb),
-        _to_uint8(grey + chroma_span * cr),
+        _to_whole(black + luma_span * luma),
+        _to_whole(grey + chroma_span * cb),
+        _to_whole(grey + chroma_span * cr),
     )
 
 
 def yuv420_to_rgb(
-    planes: Yuv420 | Sequence[Yuv420], colour: Colour = BT709
+    planes: Yuv420 | Sequence[Yuv420], colour: Colour = BT709, bit_depth: int = 8
 ) -> np.ndarray:
-    """4:2:0 to 8-bit R'G'B'; chroma is raised bilinearly, centre sited.
+    """4:2:0 to R'G'B'; chroma is raised bilinearly, centre sited.
 
     Args:
       planes: one picture or a sequence of T equal-sized pictures, 8 or 10 bits.
       colour: its matrix and range choose the formula; BT.709 limited by default.
+      bit_depth: of the result, 8 or 10, whatever that of `planes` is.
 
     Returns:
-      uint8, [H, W, 3] or [T, H, W, 3].
+      uint8, or uint16 of 10 bits, [H, W, 3] or [T, H, W, 3].
 
     Raises:
-      UsageError: `colour` leaves matrix or range unsaid, or the sequence is empty.
+      UsageError: `colour` leaves matrix or range unsaid, the sequence is empty, or
+        another bit depth.
     """
+    check_bit_depth(bit_depth)
     if not isinstance(planes, Yuv420):
         if not planes:
             raise UsageError("no picture to convert to RGB: give at least one")
-        return np.stack([yuv420_to_rgb(picture, colour) for picture in planes])
+        return np.stack(
+            [yuv420_to_rgb(picture, colour, bit_depth) for picture in planes]
+        )
     kr, kg, kb = _weights(colour)
     black, luma_span, grey, chroma_span = _scales(colour, planes.bit_depth)
     luma = (planes.y.astype(np.float32) - black) / luma_span
@@ -111,7 +124,8 @@ def yuv420_to_rgb(
     red = luma + 2 * (1 - kr) * cr
     blue = luma + 2 * (1 - kb) * cb
     green = (luma - kr * red - kb * blue) / kg
-    return _to_uint8(255 * np.stack([red, green, blue], -1))
+    peak = (1 << bit_depth) - 1
+    return _to_whole(peak * np.stack([red, green, blue], -1), bit_depth)
 
 
 def _double(plane: np.ndarray, axis: int) -> np.ndarray:
@@ -126,6 +140,7 @@ def _double(plane: np.ndarray, axis: int) -> np.ndarray:
     return np.moveaxis(pair, 0, axis + 1).reshape(shape)
 
 
-def _to_uint8(values: np.ndarray) -> np.ndarray:
-    """Rounds and clips to 0..255."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+def _to_whole(values: np.ndarray, bit_depth: int = 8) -> np.ndarray:
+    """Rounds, and clips to 0..2^bit_depth - 1."""
+    values = np.clip(np.rint(values), 0, (1 << bit_depth) - 1)
+    return values.astype(sample_dtype(bit_depth))
