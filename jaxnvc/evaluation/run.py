@@ -9,7 +9,6 @@ made with the same parameters is not made again; failures are tried again.
 import concurrent.futures
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
@@ -21,11 +20,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from jaxnvc.errors import JaxnvcError
+from jaxnvc.errors import JaxnvcError, ModelError
 from jaxnvc.evaluation.coders import Coder, missing_reason
 from jaxnvc.evaluation.measure import PART, Clip, Extras, Pair, measure, probe
 from jaxnvc.evaluation.suite import Suite
 from jaxnvc.evaluation.worker import Worker
+from jaxnvc.models.bundle import identify
 
 RESULTS, ASKED = "results.jsonl", "run.json"
 
@@ -297,19 +297,10 @@ def parameters(coder: Coder, rate: int, clip: Clip) -> str:
         name = pathlib.Path(clip.sequence.path).name
         words = coder.command(rate, name, f"OUT{coder.suffix}", clip.frames)
         return shlex.join(["ffmpeg", *words])
-    identity = _model_identity(coder.model)
+    identity = "unknown"
+    with contextlib.suppress(ModelError, OSError):  # encoding says what is wrong
+        identity = identify(coder.model).hex()
     return f"model={coder.name} id={identity} qp={rate} gop={coder.gop}"
-
-
-def _model_identity(model: str) -> str:
-    """The id of a model's weights; its name if there is no such model."""
-    from jaxnvc.models.bundle import released
-
-    path = pathlib.Path(released().get(model, model))
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:32]
-    except OSError:
-        return "unknown"
 
 
 def environment() -> dict[str, str | None]:

@@ -82,6 +82,15 @@ def _resolve(name_or_path: str) -> pathlib.Path:
     return path
 
 
+def identify(name_or_path: str) -> bytes:
+    """Returns the id of a model by released name or path, without loading it.
+
+    Raises:
+      ModelError: it is neither.
+    """
+    return _model_id(_resolve(name_or_path).read_bytes())
+
+
 def find(model_id: bytes, name: str) -> pathlib.Path:
     """Returns the released bundle with this id.
 
