@@ -11,18 +11,19 @@ class Encoded:
       seconds: of encoding, compilation apart.
       first_use_seconds: spent before, on tracing and compiling or loading programs.
       frame_bytes: of each frame's packet in display order, or in coding order where
-        the stream does not say; the file may be larger by headers.
-      frame_kinds: "intra" or "inter" of each packet.
-      frame_seconds: of each frame, empty where nobody can tell.
+        the stream does not say; the file may be larger by headers. What several
+        frames are coded in stands at the first, and None at the others.
+      frame_kinds: "intra" or "inter" of each frame.
+      frame_seconds: of each frame, likewise; empty where nobody can tell.
       version: the encoder's.
       model_id: of a model's weights, hexadecimal.
     """
 
     seconds: float = 0.0
     first_use_seconds: float = 0.0
-    frame_bytes: list[int] = dataclasses.field(default_factory=list)
+    frame_bytes: list[int | None] = dataclasses.field(default_factory=list)
     frame_kinds: list[str] = dataclasses.field(default_factory=list)
-    frame_seconds: list[float] = dataclasses.field(default_factory=list)
+    frame_seconds: list[float | None] = dataclasses.field(default_factory=list)
     version: str = ""
     model_id: str | None = None
 

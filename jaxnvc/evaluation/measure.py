@@ -318,7 +318,7 @@ def _write_rows(path: pathlib.Path, rows, encoded: dict, decoded: dict) -> None:
     columns = {
         "kind": encoded["frame_kinds"],
         "bytes": encoded["frame_bytes"],
-        "encode_ms": [round(1e3 * s, 3) for s in encoded["frame_seconds"]],
+        "encode_ms": [s and round(1e3 * s, 3) for s in encoded["frame_seconds"]],
         "decode_ms": [round(1e3 * s, 3) for s in decoded["frame_seconds"]],
     }
     with path.open("w", newline="") as file:

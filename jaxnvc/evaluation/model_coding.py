@@ -47,10 +47,13 @@ def encode(
         writer = StreamWriter(file, codec.header(reader.info, settings))
         began = time.perf_counter()
         for coded in codec.encode_iter(reader, settings):
-            result.frame_bytes.append(writer.write(coded.packet))
-            result.frame_kinds.append(coded.packet.kind.name.lower())
-            result.frame_seconds.append(time.perf_counter() - began)
-            result.seconds += result.frame_seconds[-1]
+            num_bytes = writer.write(coded.packet)
+            seconds = time.perf_counter() - began
+            result.seconds += seconds
+            others = [None] * (len(coded.reconstructions) - 1)
+            result.frame_bytes += [num_bytes, *others]
+            result.frame_seconds += [seconds, *others]
+            result.frame_kinds += [coded.packet.kind.name.lower()] * (1 + len(others))
             began = time.perf_counter()
         writer.close()
     result.version = f"jaxnvc {jaxnvc.__version__}"
