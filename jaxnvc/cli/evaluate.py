@@ -75,6 +75,7 @@ def add_measuring(parser: argparse.ArgumentParser) -> None:
         "--jobs", type=options.count, default=1, metavar="N", help="measure N at a time"
     )
     put("--out", required=True, metavar="DIR", help="folder of the run")
+    put("--summary", metavar="FILE.json", help="write the figures in short, for a card")
     options.add_progress(parser)
     options.add_cache(parser)
 
@@ -115,6 +116,8 @@ def measure(args: argparse.Namespace, make_suite, finish=None) -> int:
       The exit code.
     """
     coders = _coders(args)
+    if args.summary and not pathlib.Path(args.summary).parent.is_dir():
+        raise UsageError(f"--summary {args.summary} lies in no folder: make it first")
     device.prepare(args.cache_dir)
     from jaxnvc.evaluation.run_lock import locked
 
@@ -149,7 +152,7 @@ def _measure(args: argparse.Namespace, coders: tuple, suite, finish) -> int:
         console.say(f"missing: {name}")
     evaluation.measure()
     meter.finish()
-    written = publish(evaluation, args.out)
+    written = publish(evaluation, args.out, args.summary)
     if finish is not None:
         written += finish(evaluation)
     if style is not Style.QUIET:

@@ -21,7 +21,8 @@ BD_QUALITIES = {
     "vmaf": "VMAF",
     "xpsnr_y": "XPSNR Y",
 }
-_MEANS = {
+# What is averaged over clips, and how it is written.
+MEANS = {
     "bpp": ".4f",
     "psnr_y": ".2f",
     "psnr_u": ".2f",
@@ -219,7 +220,7 @@ def rd_table(lines: Sequence[dict], title: str = "all clips") -> Iterator[str]:
     groups = collections.defaultdict(list)
     for line in lines:
         groups[line["codec"], line["setting"]].append(line)
-    names = [n for n in _MEANS if any(line.get(n) is not None for line in lines)]
+    names = [n for n in MEANS if any(line.get(n) is not None for line in lines)]
     yield f"## Averages, {title}\n"
     yield row(["codec", "setting", "clips", *names])
     yield row(["---"] * (3 + len(names)))
@@ -232,7 +233,7 @@ def rd_table(lines: Sequence[dict], title: str = "all clips") -> Iterator[str]:
 def _mean_text(lines: Sequence[dict], name: str) -> str:
     """The mean of a field, or nothing if a result lacks it."""
     values = [line.get(name) for line in lines]
-    return "" if None in values else format(statistics.fmean(values), _MEANS[name])
+    return "" if None in values else format(statistics.fmean(values), MEANS[name])
 
 
 def clip_table(lines: Sequence[dict]) -> Iterator[str]:

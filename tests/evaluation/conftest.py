@@ -52,12 +52,13 @@ def rates_of(*tools):
 
 
 @pytest.fixture(scope="session")
-def measured(programs, clip, tiny_bundle_path, tmp_path_factory):
+def measured(programs, clip, chunked_bundle_path, tmp_path_factory):
     """The clip measured with a small model and two encoders."""
     folder = tmp_path_factory.mktemp("run")
-    codecs = f"{tiny_bundle_path},x264,x265"
+    codecs = f"{chunked_bundle_path},x264,x265"
     qps = ",".join(map(str, QPS))
     what = ["--codecs", codecs, "--qps", qps, *rates_of("x264", "x265")]
-    place = ["--frames", str(FRAMES), "--out", str(folder), "--quiet"]
-    code = main(["eval", clip, *what, *place])
-    return Measured(folder, clip, tiny_bundle_path, code)
+    short = ["--summary", str(folder / "short.json")]
+    place = ["--frames", str(FRAMES), "--out", str(folder), "--rgb", "--quiet"]
+    code = main(["eval", clip, *what, *place, *short])
+    return Measured(folder, clip, chunked_bundle_path, code)

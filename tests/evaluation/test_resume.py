@@ -147,6 +147,7 @@ def test_an_absent_tool_leaves_its_column_out_with_the_reason(clip, tmp_path):
         ["--codecs", "x264,x264-ld-medium"],
         ["--codecs", "eem-lite", "--qps", "5,99"],
         ["--rates", "x264=high"],
+        ["--codecs", "x264", "--summary", "no/such/folder/short.json"],
     ],
 )
 def test_what_makes_no_sense_is_refused_at_once(words, clip, tmp_path, capsys):

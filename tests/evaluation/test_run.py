@@ -21,6 +21,7 @@ from jaxnvc.evaluation.coders import ffmpeg_program
 from jaxnvc.metrics import psnr_yuv
 from jaxnvc.video import open_video
 from tests.evaluation.conftest import FRAMES, QPS, RATES
+from tests.oracles import psnr_numpy, rgb_ffmpeg
 
 TICK = Fraction(1, 25)
 
@@ -38,7 +39,7 @@ def units(stream):
 def test_every_clip_codec_and_setting_has_a_result(measured):
     assert measured.code == 0
     kinds = [(line["codec"], line["rate"]) for line in measured.lines]
-    wanted = [("tiny", qp) for qp in QPS]
+    wanted = [("chunked", qp) for qp in QPS]
     wanted += [(f"{t}-ld-medium", r) for t in ("x264", "x265") for r in RATES]
     assert kinds == wanted
     assert {line["status"] for line in measured.lines} == {"ok"}
@@ -52,7 +53,7 @@ def test_the_bytes_are_those_of_the_file_and_bpp_counts_them_all(measured):
 
 
 def test_a_model_s_stream_is_the_one_that_encode_writes(measured, tmp_path):
-    line = measured.of("tiny")[1]
+    line = measured.of("chunked")[1]
     out = tmp_path / "same.nvc"
     options = ["--frames", str(FRAMES), "--model", measured.model, "--quiet"]
     assert main(["encode", measured.clip, str(out), "--qp", "20", *options]) == 0
@@ -151,10 +152,30 @@ def test_each_frame_has_a_row_with_its_kind_bytes_and_quality(measured):
         with table.with_suffix(".csv").open() as file:
             rows = list(csv.DictReader(file))
         assert [row["kind"] for row in rows] == ["intra"] + ["inter"] * (FRAMES - 1)
-        assert 0 < sum(int(row["bytes"]) for row in rows) <= line["num_bytes"]
+        assert 0 < sum(int(row["bytes"] or 0) for row in rows) <= line["num_bytes"]
         mean = sum(float(row["psnr_yuv"]) for row in rows) / FRAMES
         assert mean == pytest.approx(line["psnr_yuv"], abs=1e-4)
         assert all(float(row["decode_ms"]) >= 0 for row in rows)
+
+
+def test_what_a_chunk_of_frames_takes_stands_at_its_first(measured):
+    for line in measured.of("chunked"):
+        table = measured.folder / "frames" / line["stream"].split("/", 1)[1]
+        with table.with_suffix(".csv").open() as file:
+            rows = list(csv.DictReader(file))
+        # An intra frame, three frames of a chunk, and the first of the next.
+        for name in ("bytes", "encode_ms"):
+            assert [bool(row[name]) for row in rows] == [True, True, False, False, True]
+
+
+def test_quality_in_rgb_is_measured_on_request(measured):
+    line = measured.of("x264-ld-medium")[1]
+    pair = pictures(measured.clip), pictures(measured.folder / line["stream"])
+    frames = [map(rgb_ffmpeg.rgb, side) for side in pair]
+    psnr = [psnr_numpy.plane_psnr(*both, 255) for both in zip(*frames, strict=True)]
+    assert line["psnr_rgb"] == pytest.approx(sum(psnr) / FRAMES, abs=0.01)
+    assert line["ms_ssim_rgb"] is None  # too small for five scales
+    assert "| psnr_rgb |" in (measured.folder / "tables.md").read_text()
 
 
 def test_results_say_how_they_were_made(measured):
@@ -169,17 +190,50 @@ def test_results_say_how_they_were_made(measured):
 
 def test_tables_compare_the_model_with_both_encoders(measured):
     text = (measured.folder / "tables.md").read_text()
-    assert "## BD-rate of tiny" in text
+    assert "## BD-rate of chunked" in text
     assert "| clip | x264-ld-medium | x265-ld-medium |" in text
-    assert "| waves | tiny | " in text
+    assert "| waves | chunked | " in text
 
 
 def test_tables_are_json_too(measured):
     values = json.loads((measured.folder / "tables.json").read_text())
     assert len(values["points"]) == len(measured.lines)
     pairs = {(one["test"], one["anchor"]) for one in values["bd_rates"]}
-    assert pairs == {("tiny", "x264-ld-medium"), ("tiny", "x265-ld-medium")}
+    assert pairs == {("chunked", "x264-ld-medium"), ("chunked", "x265-ld-medium")}
     assert values["environment"]["jaxnvc"] == jaxnvc.__version__
+
+
+def test_the_summary_has_the_figures_of_the_run(measured):
+    short = json.loads((measured.folder / "short.json").read_text())
+    assert short["command"].startswith("jaxnvc ")
+    assert short["environment"] == measured.lines[0]["environment"]
+    lines = {(line["codec"], line["setting"]): line for line in measured.lines}
+    assert len(short["points"]) == len(lines)
+    for point in short["points"]:
+        line = lines[point["codec"], point["setting"]]
+        assert point["num_bytes"] == line["num_bytes"]
+        assert point["psnr_yuv"] == pytest.approx(line["psnr_yuv"], abs=5e-5)
+    model = short["codecs"][0]
+    assert model["codec"] == "chunked"
+    assert f"id={model['model_id']} " in model["parameters"]
+    means = [mean for mean in short["bd_means"] if mean["quality"] == "psnr_yuv"]
+    assert [mean["anchor"] for mean in means] == ["x264-ld-medium", "x265-ld-medium"]
+    for mean in means:
+        same = {"test": "chunked", "anchor": mean["anchor"], "quality": "psnr_yuv"}
+        (one,) = (x for x in short["bd_rates"] if same.items() <= x.items())
+        assert mean["of"] == 1
+        assert mean["percent"] == one.get("percent")
+        assert mean["clips"] == ("percent" in one)
+
+
+def test_curves_are_drawn_where_matplotlib_is(measured):
+    pytest.importorskip("matplotlib")
+    names = {path.name for path in (measured.folder / "plots").iterdir()}
+    assert names == {
+        f"rd_{quality}.{kind}"
+        for quality in ("psnr_yuv", "psnr_rgb")
+        for kind in ("png", "svg")
+    }
 
 
 def test_the_report_needs_nothing_but_itself(measured):
