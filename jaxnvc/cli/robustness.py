@@ -116,7 +116,8 @@ def _drift(args: argparse.Namespace) -> int:
         span=args.span,
     )
     written = _keep(args.out, "drift", report, lambda plots: plots.drift(report))
-    console.say("wrote " + ", ".join(map(str, written)))
+    if not args.quiet:
+        console.say("wrote " + ", ".join(map(str, written)))
     return 0
 
 

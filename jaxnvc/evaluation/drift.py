@@ -78,7 +78,16 @@ def drift_report(
 
     Returns:
       What was measured on what, and `measure_drift` by qp.
+
+    Raises:
+      UsageError: the sequence is shorter than an intra frame and a span, the clip
+        than half a span, or the span is odd.
     """
+    if count <= span:
+        raise UsageError(
+            f"{count} frames hold no whole span of {span} after the intra frame: ask "
+            f"for {span + 1} or more"
+        )
     codec = jaxnvc.load(model)
     with open_video(clip, frames=span) as reader:
         frames = [frame.planes for frame in reader]

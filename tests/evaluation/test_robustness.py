@@ -11,6 +11,8 @@ from jaxnvc.evaluation import plots
 from jaxnvc.evaluation.blank_frame import recoveries, with_blank
 from jaxnvc.evaluation.drift import looped
 from jaxnvc.evaluation.motion_patterns import PATTERNS, moving_still
+from jaxnvc.metrics import psnr_yuv
+from jaxnvc.video import open_video
 from tests.metrics.pictures import flat, textured
 
 STILL = np.random.default_rng(0).integers(30, 220, (32, 48, 3), np.uint8)
@@ -102,3 +104,30 @@ def test_drift_needs_one_model_and_one_clip(clip, tmp_path, capsys):
     two = ["--codecs", "a,b", "--out", str(tmp_path)]
     assert main(["robustness", "drift", clip, *two]) == 2
     assert "one of each" in capsys.readouterr().err
+
+
+def test_drift_reports_every_span_of_a_loop(
+    programs, clip, chunked_bundle_path, chunked, tmp_path, capsys
+):
+    study = ["robustness", "drift", clip, "--codecs", chunked_bundle_path]
+    place = ["--span", "6", "--qps", "24", "--out", str(tmp_path)]
+    assert main([*study, *place, "--frames", "6"]) == 2
+    assert "ask for 7 or more" in capsys.readouterr().err
+    assert main([*study, *place, "--frames", "14", "--quiet"]) == 0
+    assert not capsys.readouterr().err
+    report = json.loads((tmp_path / "drift.json").read_text())
+    assert report["model_id"] == chunked.bundle.model_id.hex()
+    assert (tmp_path / "drift.png").stat().st_size > 1000
+
+    with open_video(clip, frames=4) as reader:
+        a, b, c, d = (frame.planes for frame in reader)
+    frames = [a, b, c, d, c, b] * 2 + [a, b]
+    stream = chunked.encode(frames, qp=24)
+    shown = chunked.decode(stream).frames
+    first, second = report["spans_by_qp"]["24"]
+    for span, start in ((first, 1), (second, 7)):
+        part = slice(start, start + 6)
+        expected = psnr_yuv(frames[part], shown[part])
+        assert span["first"] == start
+        assert span["psnr_yuv"] == pytest.approx(expected["yuv"], abs=0.01)
+        assert 0 < 6 * span["bytes_per_frame"] < len(stream)
