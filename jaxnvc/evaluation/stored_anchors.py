@@ -63,7 +63,7 @@ def published_tables(groups: set[str], clips: set[str]) -> list[dict]:
 
     Returns:
       Tables as they are stored: `source`, `anchor`, `conditions`, `groups` or
-      `sequences` (what the columns are) and `rows`.
+      `sequences` (what they are about), `rows`, and `columns` where those are neither.
     """
     tables = []
     for path in sorted((_HERE / "published").glob("*_bd_rates.json")):
@@ -72,3 +72,8 @@ def published_tables(groups: set[str], clips: set[str]) -> list[dict]:
         if named & groups or set(table.get("sequences", ())) & clips:
             tables.append(table)
     return tables
+
+
+def columns_of(table: dict) -> list[str]:
+    """What the values of a table's rows are of."""
+    return table.get("columns") or table.get("groups") or table["sequences"]

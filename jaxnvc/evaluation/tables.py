@@ -7,7 +7,12 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from jaxnvc.errors import UsageError
-from jaxnvc.evaluation.stored_anchors import published_tables, sources, stored_points
+from jaxnvc.evaluation.stored_anchors import (
+    columns_of,
+    published_tables,
+    sources,
+    stored_points,
+)
 from jaxnvc.metrics import BdRate, bd_rate
 from jaxnvc.metrics.bd_rate import quality_overlap
 
@@ -255,7 +260,7 @@ def published(lines: Sequence[dict]) -> Iterator[str]:
         {line["class"] for line in lines}, {line["clip"] for line in lines}
     )
     for table in tables:
-        columns = table.get("groups") or table["sequences"]
+        columns = columns_of(table)
         yield f"## Published: {table['source']}\n"
         yield f"BD-rate in percent against {table['anchor']}. {table['conditions']}.\n"
         yield row(["codec", *columns])

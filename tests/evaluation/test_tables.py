@@ -1,10 +1,15 @@
 """BD-rates and tables of results."""
 
+import statistics
+
 import pytest
 
 from jaxnvc.errors import UsageError
+from jaxnvc.evaluation.stored_anchors import columns_of, published_tables
 from jaxnvc.evaluation.tables import compare, comparisons, markdown
 
+# Of the sequences of AVS-EEM; their means stand beside the sequences.
+CLASSES = ("4K", "1080p", "720p")
 RUN = {
     "command": "jaxnvc eval",
     "environment": dict.fromkeys(
@@ -85,3 +90,27 @@ def test_papers_are_shown_for_the_classes_they_measured():
     assert "against VTM-23.4-LDB" in text
     other = markdown(curve(codec="model") + curve(), ["model"], RUN)
     assert "Published" not in other
+
+
+PUBLISHED = published_tables({"UVG", "HEVC B", "A2"}, {"Tango2"})
+
+
+@pytest.mark.parametrize("table", PUBLISHED, ids=lambda table: table["source"][:20])
+def test_published_rows_are_whole_and_their_averages_right(table):
+    columns = columns_of(table)
+    named = [i for i, name in enumerate(columns) if name not in CLASSES]
+    for name, values in table["rows"].items():
+        assert len(values) == len(columns), name
+        if columns[-1] == "average" and name != "DCVC-TCM, all frames":
+            mean = statistics.fmean(values[i] for i in named[:-1])
+            assert values[-1] == pytest.approx(mean, abs=0.06), name
+
+
+def test_papers_stand_beside_results_of_their_classes_and_sequences():
+    text = markdown(curve(group="UVG"), ["one"], RUN)
+    assert "## Published: DCVC-UF" in text
+    assert "| DHVC 2.0 | -37.55 |" in text
+    assert "AVS-EEM" not in text
+    text = markdown(curve(clip="Tango2"), ["one"], RUN)
+    assert "| AVS-EEM v9.1 | -1.23 | -8.68 | -23.19 |" in text
+    assert "DCVC-UF" not in text
