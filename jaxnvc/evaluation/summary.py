@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from jaxnvc.evaluation.tables import MEANS, Comparison
 
-_ABOUT = ("command", "suite", "source", "missing", "frames", "left_out", "environment")
+_ABOUT = ("command", "suite", "source", "missing", "frames", "left_out")
 _FAILURE = ("clip", "codec", "setting", "reason")
 
 
@@ -24,12 +24,18 @@ def summary(lines: Sequence[dict], found: Sequence[Comparison], about: dict) -> 
       about: what was asked, and `failures`.
 
     Returns:
-      What was asked and the machine; lists `codecs` (version, model id and one whole
-      parameter string each), `failures`, `bd_means`, `bd_rates` and `points`. BD-rates
-      are percent to two decimals, qualities to four, bpp follows from `num_bytes`.
+      What was asked; lists `environments` (versions, commit and machine; more than one
+      where a run went on elsewhere or later), `codecs` (version, model id and one whole
+      parameter string each), `failures`, `bd_means`, `bd_rates` (percent, to two
+      decimals) and `points` (to six digits).
     """
+    environments = []
+    for line in lines:
+        if line["environment"] not in environments:
+            environments.append(line["environment"])
     failures = [{k: f.get(k) for k in _FAILURE} for f in about["failures"]]
     return {name: about[name] for name in _ABOUT} | {
+        "environments": environments,
         "codecs": list(_codecs(lines)),
         "failures": failures,
         "bd_means": list(_means(found)),
@@ -70,4 +76,5 @@ def _short(fields: dict) -> dict:
 def _point(line: dict) -> dict:
     names = [name for name in MEANS if line.get(name) is not None]
     words = ("clip", "codec", "setting", "frames", "num_bytes")
-    return {name: line[name] for name in words} | {n: round(line[n], 4) for n in names}
+    values = {name: float(f"{line[name]:.6g}") for name in names}
+    return {name: line[name] for name in words} | values

@@ -206,13 +206,14 @@ def test_tables_are_json_too(measured):
 def test_the_summary_has_the_figures_of_the_run(measured):
     short = json.loads((measured.folder / "short.json").read_text())
     assert short["command"].startswith("jaxnvc ")
-    assert short["environment"] == measured.lines[0]["environment"]
+    assert short["environments"] == [measured.lines[0]["environment"]]
     lines = {(line["codec"], line["setting"]): line for line in measured.lines}
     assert len(short["points"]) == len(lines)
     for point in short["points"]:
         line = lines[point["codec"], point["setting"]]
         assert point["num_bytes"] == line["num_bytes"]
-        assert point["psnr_yuv"] == pytest.approx(line["psnr_yuv"], abs=5e-5)
+        for name in ("bpp", "psnr_yuv", "psnr_rgb"):
+            assert point[name] == pytest.approx(line[name], rel=1e-5)
     model = short["codecs"][0]
     assert model["codec"] == "chunked"
     assert f"id={model['model_id']} " in model["parameters"]
