@@ -65,6 +65,17 @@ def chunked(chunked_bundle_path):
 
 
 @pytest.fixture(scope="session")
+def toy_chunks(tmp_path_factory):
+    """A model of chunks of three frames whose programs compile in seconds."""
+    import jaxnvc
+    from tests.models import export_untrained
+    from tests.toy import register
+
+    path = str(tmp_path_factory.mktemp("models") / "toy.nvcm")
+    return jaxnvc.load(export_untrained(path, *register(frames=3)))
+
+
+@pytest.fixture(scope="session")
 def cars():
     """The example clip's frames, 24 of 384x216 (real video)."""
     from jaxnvc.video import open_video

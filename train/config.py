@@ -17,8 +17,9 @@ class Stage:
     Attributes:
       name: shown in progress lines.
       steps: optimiser steps.
-      frames: frames of a window; the first is coded intra. A family whose units are
-        chunks gets as many more as make them whole, see `whole_units`.
+      frames: frames of a window; the first is coded intra, and 1 trains the intra codec
+        alone, on stills as they are. A family whose units are chunks gets as many more
+        as make them whole, see `whole_units`.
       batch: windows per step.
       crop: luma side of a square crop, a multiple of 32.
       learning_rate: at the start of the stage.
@@ -49,10 +50,15 @@ class Stage:
                 f"Stage.crop is {self.crop}, but crops are multiples of 32; "
                 "choose another value."
             )
-        if self.frames < 2:
+        if self.frames < 1:
             raise UsageError(
-                f"Stage.frames is {self.frames}, but a window holds the intra frame "
-                "and at least one inter frame; choose 2 or more."
+                f"Stage.frames is {self.frames}, but a window holds at least the intra "
+                "frame; choose 1 or more."
+            )
+        if self.frames == 1 and self.most_repeats:
+            raise UsageError(
+                f"Stage.most_repeats is {self.most_repeats}, but a window of 1 frame "
+                "trains the intra codec alone, which repeats nothing; choose 0."
             )
         if self.groups and (
             sum(self.groups) != self.frames - 1 or min(self.groups) < 1

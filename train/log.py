@@ -87,10 +87,7 @@ class Log:
         self.write(line)
         left = (self._config.total_steps - step - 1) * seconds / steps
         _say(
-            f"step={step + 1} {self._stage.name} "
-            f"I {mean['bpp_intra']:.3f}bpp {mean['psnr_intra']:.2f}dB "
-            f"P {mean['bpp_inter']:.4f}bpp {mean['psnr_inter']:.2f}dB "
-            f"logJ {mean['log_j_intra']:.3f} {mean['log_j_inter']:.3f} "
+            f"step={step + 1} {self._stage.name} {_quality(mean)} "
             f"{rate:.1f}fps {100 * flops / self._peak_flops:.0f}% of peak "
             f"wait {100 * self._waited / seconds:.0f}% eta={left / 60:.0f}min",
         )
@@ -111,6 +108,16 @@ class Log:
             for key, value in line.items():
                 if isinstance(value, int | float):
                     self._events.add_scalar(f"{prefix}/{key}", value, step)
+
+
+def _quality(mean: dict[str, float]) -> str:
+    """Words rate, quality and cost; a stage of intra frames has no others."""
+    text = [f"I {mean['bpp_intra']:.3f}bpp {mean['psnr_intra']:.2f}dB"]
+    costs = f"logJ {mean['log_j_intra']:.3f}"
+    if "bpp_inter" in mean:
+        text.append(f"P {mean['bpp_inter']:.4f}bpp {mean['psnr_inter']:.2f}dB")
+        costs += f" {mean['log_j_inter']:.3f}"
+    return " ".join([*text, costs])
 
 
 def _event_writer(folder: epath.Path):

@@ -39,9 +39,12 @@ def train_step(
         tuple(size // models.inter.frames_per_unit for size in stage.groups),
         repeated=stage.most_repeats > 0,
     )
-    grads = only_trainable(grads, stage.trainable)
+    trainable = stage.trainable
+    if stage.frames == 1:
+        trainable = trainable or ("^intra/",)
+    grads = only_trainable(grads, trainable)
     updates, opt_state = optimiser(config).update(grads, state.opt_state, state.params)
-    updates = only_trainable(updates, stage.trainable)
+    updates = only_trainable(updates, trainable)
     params = optax.apply_updates(state.params, updates)
     # The average starts short, so that early checkpoints are usable too.
     decay = jnp.minimum(config.ema, (1.0 + state.step) / (10.0 + state.step))

@@ -241,6 +241,9 @@ def window_grads(
 
     grad = jax.grad(intra_loss, has_aux=True)
     intra_grads, (intra, reference) = grad(params["intra"])
+    nothing = jax.tree.map(jnp.zeros_like, params["inter"])
+    if window.clip.shape[1] == 1:
+        return {"intra": intra_grads, "inter": nothing}, intra_metrics(intra)
     if not repeated:
         window = window.replace(repeats=jnp.int32(0))
     first = _opening(models.inter, params["inter"], window, reference, repeated)
@@ -259,8 +262,7 @@ def window_grads(
         grads, (state, costs) = grad(params["inter"], state, *inputs)
         return (state, jax.tree.map(jnp.add, total, grads)), costs
 
-    zeros = jax.tree.map(jnp.zeros_like, params["inter"])
-    (_, inter_grads), costs = lax.scan(one_group, (first, zeros), (numbers, known))
+    (_, inter_grads), costs = lax.scan(one_group, (first, nothing), (numbers, known))
     inter = jax.tree.map(lambda a: a[np.nonzero(known)], costs)
     grads = {"intra": intra_grads, "inter": inter_grads}
     return grads, metrics_of(intra, inter)
@@ -307,12 +309,19 @@ def metrics_of(intra: Costs, inter: Costs) -> dict[str, jax.Array]:
     """
     stages = jnp.moveaxis(inter.bpp, -1, 0)
     return {
-        "bpp_intra": intra.bpp.sum(-1).mean(),
-        "psnr_intra": psnr_db(intra.mse).mean(),
+        **intra_metrics(intra),
         "bpp_inter": inter.bpp.sum(-1).mean(),
         "psnr_inter": psnr_db(inter.mse).mean(),
         "psnr_last": psnr_db(inter.mse[-1]).mean(),
-        "log_j_intra": jnp.log(intra.cost).mean(),
         "log_j_inter": jnp.log(inter.cost.mean(0)).mean(),
         **{f"bpp_stage_{k}": stages[k].mean() for k in range(len(stages))},
+    }
+
+
+def intra_metrics(intra: Costs) -> dict[str, jax.Array]:
+    """Averages the costs [B] of intra frames to what is logged."""
+    return {
+        "bpp_intra": intra.bpp.sum(-1).mean(),
+        "psnr_intra": psnr_db(intra.mse).mean(),
+        "log_j_intra": jnp.log(intra.cost).mean(),
     }

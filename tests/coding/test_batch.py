@@ -31,42 +31,44 @@ def clips(cars):
     return [[_crop(f, 20 * i, 36 * i) for f in cars[i : i + 4]] for i in range(8)]
 
 
-def test_a_batch_on_eight_devices_has_the_bytes_of_single_clips(chunked, clips):
+def test_a_batch_on_eight_devices_has_the_bytes_of_single_clips(toy_chunks, clips):
     qps = [8 * i for i in range(8)]
     assert data_mesh().size == 8
-    streams = jaxnvc.encode_batch(chunked, clips, qp=qps)
+    streams = jaxnvc.encode_batch(toy_chunks, clips, qp=qps)
     for clip, qp, stream in zip(clips, qps, streams, strict=True):
-        assert stream == chunked.encode(clip, qp=qp)
+        assert stream == toy_chunks.encode(clip, qp=qp)
 
 
-def test_a_batch_that_does_not_fill_the_devices_loses_no_clip(chunked, clips):
-    streams = jaxnvc.encode_batch(chunked, clips[:3], qp=24)
-    assert streams == [chunked.encode(clip, qp=24) for clip in clips[:3]]
+def test_a_batch_that_does_not_fill_the_devices_loses_no_clip(toy_chunks, clips):
+    streams = jaxnvc.encode_batch(toy_chunks, clips[:3], qp=24)
+    assert streams == [toy_chunks.encode(clip, qp=24) for clip in clips[:3]]
 
 
-def test_decoding_a_batch_equals_decoding_each_stream(chunked, clips):
-    streams = [chunked.encode(clip[: 1 + i % 3], qp=20) for i, clip in enumerate(clips)]
+def test_decoding_a_batch_equals_decoding_each_stream(toy_chunks, clips):
+    streams = [
+        toy_chunks.encode(clip[: 1 + i % 3], qp=20) for i, clip in enumerate(clips)
+    ]
     for stream, video in zip(
-        streams, jaxnvc.decode_batch(chunked, streams), strict=True
+        streams, jaxnvc.decode_batch(toy_chunks, streams), strict=True
     ):
-        alone = chunked.decode(stream)
+        alone = toy_chunks.decode(stream)
         assert not video.damages
         assert video.numbers == alone.numbers
         assert all(map(Yuv420.same_pixels, video.frames, alone.frames))
 
 
-def test_the_unit_program_gives_the_same_bytes_under_pmap(chunked, clips):
-    pair = Pair(chunked.bundle.intra, chunked.bundle.inter)
+def test_the_unit_program_gives_the_same_bytes_under_pmap(toy_chunks, clips):
+    pair = Pair(toy_chunks.bundle.intra, toy_chunks.bundle.inter)
     size = Size(32, 64, 8)
     frames = [clip[0].planes for clip in clips]
     planes = tuple(jnp.asarray(np.stack(p))[:, None] for p in zip(*frames, strict=True))
     cond = Cond.of(30, skip=4)
     mapped = jax.pmap(
         functools.partial(encode_intra, pair, size), in_axes=(None, 0, None)
-    )(chunked.params, planes, cond)
+    )(toy_chunks.params, planes, cond)
     for i in range(8):
         one = jit_encode_intra(
-            pair, size, chunked.params, tuple(p[i] for p in planes), cond
+            pair, size, toy_chunks.params, tuple(p[i] for p in planes), cond
         )
         count = int(one.payload.num_words[0])
         assert int(mapped.payload.num_words[i, 0]) == count
@@ -75,6 +77,6 @@ def test_the_unit_program_gives_the_same_bytes_under_pmap(chunked, clips):
         )
 
 
-def test_a_batch_refuses_clips_of_different_length(chunked, clips):
+def test_a_batch_refuses_clips_of_different_length(toy_chunks, clips):
     with pytest.raises(UsageError, match="one length"):
-        jaxnvc.encode_batch(chunked, [clips[0], clips[1][:2]])
+        jaxnvc.encode_batch(toy_chunks, [clips[0], clips[1][:2]])

@@ -17,9 +17,9 @@ WIDTH, HEIGHT, NUM_FRAMES = 72, 56, 3
 
 @pytest.fixture(scope="module")
 def bundle_path(tmp_path_factory) -> str:
-    """An untrained model of the smallest presets whose scales come from floats."""
+    """An untrained small model whose inter frames take their scales from floats."""
     path = str(tmp_path_factory.mktemp("models") / "base-tiny.nvcm")
-    return export_untrained(path, "intra/base-tiny", "avs_eem/base-tiny", rough=True)
+    return export_untrained(path, "intra/tiny", "avs_eem/base-tiny", rough=True)
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,8 @@ def test_patterns_that_match_nothing_are_refused():
         ({"groups": (2, 3)}, "sum to frames - 1 = 4"),
         ({"groups": (4, 0)}, "groups of 1 or more"),
         ({"crop": 48}, "multiples of 32"),
-        ({"frames": 1}, "2 or more"),
+        ({"frames": 0}, "1 or more"),
+        ({"frames": 1, "most_repeats": 4, "repeat_share": 0.5}, "intra codec alone"),
         ({"most_repeats": 4}, "both or neither"),
     ],
 )

@@ -20,11 +20,13 @@ import jaxnvc
 from jaxnvc.errors import InputError, UsageError
 from jaxnvc.video import VideoInfo, create_video
 from tests.conftest import CACHE
+from tests.toy import register
 from train import checkpoint, losses
 from train.config import Stage, TrainConfig, with_settings
 from train.data.batches import Windows
 from train.data.clips import VIDEO_SUFFIXES, load_folder
 from train.export import export
+from train.loop import run
 from train.state import TrainState, abstract_state, build_models, initial_state
 from train.validate import Validation
 from train.window import Window, window_metrics
@@ -74,7 +76,9 @@ def _start(config, folder, *arguments, devices=1):
     """Trains in a process of its own."""
     file = folder.parent / f"{folder.name}.py"
     file.write_text(
+        "from tests.toy import register\n"
         "from train.config import Stage, TrainConfig\n"
+        "register()\n"
         f"def get_config():\n    return {config!r}\n"
     )
     command = [sys.executable, "-m", "train.main", "--config", str(file)]
@@ -90,6 +94,21 @@ def uninterrupted(config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
     _finish(_start(config, folder))
     return folder, _restored(config, folder)
+
+
+@pytest.fixture(scope="module")
+def quick_config(config) -> TrainConfig:
+    """The run with the smallest family there can be, to start it many times."""
+    intra, inter = register()
+    return dataclasses.replace(config, intra=intra, inter=inter)
+
+
+@pytest.fixture(scope="module")
+def quick_run(quick_config, tmp_path_factory):
+    """The quick run in one go: its folder and last state."""
+    folder = tmp_path_factory.mktemp("quick") / "run"
+    _finish(_start(quick_config, folder))
+    return folder, _restored(quick_config, folder)
 
 
 def _restored(config, folder) -> TrainState:
@@ -129,6 +148,21 @@ def test_training_lowers_the_intra_cost_of_a_fixed_batch(config, uninterrupted):
     assert cost(uninterrupted[1].params) < before
 
 
+def test_windows_of_one_frame_train_the_intra_codec_alone(quick_config, tmp_path):
+    stage = dataclasses.replace(quick_config.stages[0], frames=1)
+    # Steps of windows first: their momentum must not move the inter codec either.
+    both = dataclasses.replace(quick_config.stages[0], steps=2)
+    config = dataclasses.replace(quick_config, stages=(both, stage), log_every=2)
+    short = dataclasses.replace(config, stages=(both,))
+    before = run(short, str(tmp_path / "run"))
+    after = run(config, str(tmp_path / "run"))
+    chex.assert_trees_all_equal(after.params["inter"], before.params["inter"])
+    assert int(after.step) == 2 + STEPS
+    lines = _lines(tmp_path / "run")
+    assert lines[2 + STEPS]["log_j_intra"] < lines[4]["log_j_intra"]
+    assert "bpp_inter" not in lines[4]
+
+
 def _wait_for_step(process, folder, step: int):
     deadline = time.monotonic() + 300
     metrics = folder / "metrics.jsonl"
@@ -139,10 +173,10 @@ def _wait_for_step(process, folder, step: int):
 
 
 def test_a_run_that_is_terminated_and_then_killed_resumes_exactly(
-    config, uninterrupted, tmp_path
+    quick_config, quick_run, tmp_path
 ):
     folder = tmp_path / "run"
-    first = _start(config, folder)
+    first = _start(quick_config, folder)
     _wait_for_step(first, folder, 1)
     first.send_signal(signal.SIGTERM)
     # SIGTERM: the step is finished and saved, the exit is clean.
@@ -150,21 +184,21 @@ def test_a_run_that_is_terminated_and_then_killed_resumes_exactly(
     saved = max(_lines(folder))
     assert saved < STEPS
     assert (folder / "checkpoints" / str(saved)).is_dir()
-    second = _start(config, folder)
+    second = _start(quick_config, folder)
     _wait_for_step(second, folder, saved + 1)
     second.kill()
     second.wait(60)
-    _finish(_start(config, folder))
-    ours, theirs = _restored(config, folder), uninterrupted[1]
+    _finish(_start(quick_config, folder))
+    ours, theirs = _restored(quick_config, folder), quick_run[1]
     assert int(ours.step) == STEPS
     chex.assert_trees_all_equal(ours, theirs)
-    whole, resumed = _lines(uninterrupted[0]), _lines(folder)
+    whole, resumed = _lines(quick_run[0]), _lines(folder)
     for step in whole:
         assert whole[step]["log_j_inter"] == resumed[step]["log_j_inter"]
 
 
 def test_eight_devices_of_two_processes_train_as_one_and_save_together(
-    config, uninterrupted, tmp_path
+    quick_config, quick_run, tmp_path
 ):
     folder = tmp_path / "run"
     with socket.socket() as probe:
@@ -172,12 +206,12 @@ def test_eight_devices_of_two_processes_train_as_one_and_save_together(
         address = f"localhost:{probe.getsockname()[1]}"
     joined = ["--tensorboard", "--coordinator", address, "--processes", "2"]
     processes = [
-        _start(config, folder, *joined, "--process", str(index), devices=4)
+        _start(quick_config, folder, *joined, "--process", str(index), devices=4)
         for index in range(2)
     ]
     for process in processes:
         _finish(process)
-    whole, shared = _lines(uninterrupted[0]), _lines(folder)
+    whole, shared = _lines(quick_run[0]), _lines(folder)
     assert list(whole) == list(shared)
     for step, line in list(whole.items())[:4]:
         for key in ("log_j_intra", "log_j_inter"):
@@ -188,9 +222,9 @@ def test_eight_devices_of_two_processes_train_as_one_and_save_together(
     assert b"train/log_j_inter" in events.read_bytes()
 
 
-def test_resuming_can_be_refused(config, uninterrupted):
-    folder, _ = uninterrupted
-    process = _start(config, folder, "--resume", "never")
+def test_resuming_can_be_refused(quick_config, quick_run):
+    folder, _ = quick_run
+    process = _start(quick_config, folder, "--resume", "never")
     _, said = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "holds checkpoints and --resume never was given" in said

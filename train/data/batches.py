@@ -75,7 +75,10 @@ class Windows:
         rng = np.random.default_rng([self._seed, step, row])
         if rng.random() < self._share:
             still = self._stills[rng.integers(len(self._stills))]
-            y, uv = moving_window(still, stage.frames, stage.crop, rng)
+            if stage.frames == 1 and still.holds(stage):
+                y, uv = cut(still, stage, rng)
+            else:
+                y, uv = moving_window(still, stage.frames, stage.crop, rng)
             scale = np.iinfo(self._clips.dtype).max // 255
             y, uv = (plane.astype(self._clips.dtype) * scale for plane in (y, uv))
         else:

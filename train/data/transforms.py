@@ -13,10 +13,11 @@ def cut(clip: Clip, stage: Stage, rng: np.random.Generator):
       y [T, crop, crop] and uv [T, crop/2, crop/2, 2] of the clip's type.
     """
     length, height, width = clip.y.shape
-    longest = (length - 1) // (stage.frames - 1)
-    stride = 2 if longest >= 2 and rng.random() < 0.2 else 1
-    first = rng.integers(length - stride * (stage.frames - 1))
-    times = slice(first, first + stride * (stage.frames - 1) + 1, stride)
+    intervals = stage.frames - 1
+    may_skip = 2 * intervals < length
+    stride = 2 if may_skip and rng.random() < 0.2 else 1
+    first = rng.integers(length - stride * intervals)
+    times = slice(first, first + stride * intervals + 1, stride)
     top = rng.integers((height - stage.crop) // 2 + 1) * 2
     left = rng.integers((width - stage.crop) // 2 + 1) * 2
     y = clip.y[times, top : top + stage.crop, left : left + stage.crop]
