@@ -90,6 +90,8 @@ class TrainConfig:
       warmup_steps: over which the learning rate rises to its first value.
       clip_norm: bound of the gradient's global norm.
       ema: decay of the averaged weights.
+      fresh: regular expressions of the parameters that a bundle to start from does not
+        fill.
       most_boost: the intra frame's qp is raised by 0 to this, at random.
       intra_weight: distortion weight of intra frames over inter frames.
       precision: of the float networks' products on accelerators, whose parameters are
@@ -113,6 +115,7 @@ class TrainConfig:
     warmup_steps: int = 0
     clip_norm: float = 1.0
     ema: float = 0.998
+    fresh: tuple[str, ...] = ()
     most_boost: int = 16
     intra_weight: float = 1.8
     precision: str = "float32"

@@ -16,6 +16,7 @@ from train import checkpoint, mesh
 from train.config import Stage, TrainConfig
 from train.data.batches import Windows, prefetched
 from train.log import Log
+from train.optim import is_named
 from train.state import TrainState, fitted, initial_state
 from train.step import draw, train_step
 from train.throughput import Program, compiled
@@ -23,11 +24,16 @@ from train.validate import Validation
 from train.window import Window
 
 
-def graft(params: dict, init: dict) -> dict:
+def graft(params: dict, init: dict, fresh: tuple[str, ...] = ()) -> dict:
     """Replaces parameters by those of the same name and shape in another model.
 
     Where the model has grown, the new parts keep their first values; they are made
     such that a new block is nearly the identity.
+
+    Args:
+      params: {"intra", "inter"} as they start.
+      init: those of the other model.
+      fresh: regular expressions of the parameters that keep their first values.
 
     Raises:
       UsageError: nothing fits.
@@ -35,7 +41,7 @@ def graft(params: dict, init: dict) -> dict:
     known = dict(jax.tree_util.tree_leaves_with_path(init))
 
     def chosen(path, value):
-        other = known.get(path)
+        other = None if is_named(path, fresh) else known.get(path)
         return value if other is None or other.shape != value.shape else other
 
     grafted = jax.tree_util.tree_map_with_path(chosen, params)
@@ -143,7 +149,7 @@ def _metrics_file(folder: str) -> epath.Path:
 def _first_state(config: TrainConfig, models, init, devices) -> TrainState:
     state = initial_state(models, config)
     if init is not None:
-        params = graft(state.params, init)
+        params = graft(state.params, init, config.fresh)
         averaged = jax.tree.map(jnp.copy, params)
         state = state.replace(params=params, averaged=averaged)
     return mesh.replicate(devices, state)

@@ -68,8 +68,7 @@ def only_trainable(tree: dict, patterns: tuple[str, ...]) -> dict:
 
     def kept(path, value):
         nonlocal matched
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        trains = any(re.search(pattern, name) for pattern in patterns)
+        trains = is_named(path, patterns)
         matched = matched or trains
         return value if trains else jnp.zeros_like(value)
 
@@ -80,3 +79,9 @@ def only_trainable(tree: dict, patterns: tuple[str, ...]) -> dict:
             "searched for in paths such as 'inter/motion_encoder/out/kernel'."
         )
     return result
+
+
+def is_named(path: tuple, patterns: tuple[str, ...]) -> bool:
+    """Tells whether one of the patterns is found in a parameter's path."""
+    name = jax.tree_util.keystr(path, simple=True, separator="/")
+    return any(re.search(pattern, name) for pattern in patterns)

@@ -41,6 +41,9 @@ _TINY_BASE = {
 
 PRESETS = {
     "intra/lite": IntraConfig(encoder_depth=3, decoder_depth=6, mean_depth=1),
+    "intra/lite-float": IntraConfig(
+        encoder_depth=3, decoder_depth=6, mean_depth=1, portable=False
+    ),
     "intra/tiny": IntraConfig(
         width=16,
         encoder_depth=1,
@@ -53,6 +56,7 @@ PRESETS = {
     "intra/base-portable": IntraBaseConfig(portable=True),
     "intra/base-tiny": IntraBaseConfig(width=16, scale_width=16),
     "avs_eem/lite": AvsEemConfig(),
+    "avs_eem/lite-float": AvsEemConfig(portable=False),
     "avs_eem/tiny": AvsEemConfig(
         width=16,
         memory_channels=8,

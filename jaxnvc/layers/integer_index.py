@@ -12,7 +12,8 @@ from jaxnvc.entropy.integer import (
     requantise,
 )
 from jaxnvc.entropy.prior import Prior
-from jaxnvc.layers.latent import scale_index, static_prior
+from jaxnvc.layers.latent import static_prior
+from jaxnvc.layers.scales import scale_index, table_index
 
 _SLOPE, _START = 4.0, 24.0
 
@@ -68,4 +69,4 @@ class IntegerIndex(nn.Module):
         start = jnp.full((9, self.channels), _START)
         base = IntegerTable(self.channels, self.levels, start, name="base")
         sums = IntegerDense(self.channels, zero=True, name="leave")(x)
-        return scale_index((sums + base(cond.qp, cond.level)) * 2.0**-9)
+        return table_index(sums + base(cond.qp, cond.level))

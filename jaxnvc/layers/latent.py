@@ -3,7 +3,7 @@
 A latent y [B, h, w, C] is coded in four quarter stages, optionally after a
 hyper latent z. Means are float and may use anything; scale indices come from
 transmitted whole numbers alone (DESIGN section 1), so a stream's symbols decode
-alike on every device.
+alike on every device. (Models that are not portable use float features too.)
 
        z_hat --+--> trunk --> stage k --> index_k   (whole numbers only)
     history ---'                 ^
@@ -18,22 +18,13 @@ import numpy as np
 from flax import struct
 
 from jaxnvc.entropy.cond import Cond
-from jaxnvc.entropy.integer import (
-    Arithmetic,
-    IntegerDense,
-    IntegerDepthwise,
-    IntegerTable,
-    magnitude_code,
-    requantise,
-)
+from jaxnvc.entropy.integer import Arithmetic, IntegerTable, magnitude_code
 from jaxnvc.entropy.prior import Prior, Residual
-from jaxnvc.entropy.tables import NUM_SCALES
 from jaxnvc.layers.blocks import DepthConvBlock, Depthwise, gated, zero_dense
 from jaxnvc.layers.quarters import put_quarter, stage_mask, take_quarter
-from jaxnvc.ops.rounding import clip_ste, round_ste
+from jaxnvc.layers.scales import FloatScaleNet, ScaleNet, table_index
+from jaxnvc.ops.rounding import clip_ste
 from jaxnvc.ops.spatial import mean_pool
-
-_INDEX_SHIFT = 9
 
 
 class Coded(struct.PyTreeNode):
@@ -74,61 +65,6 @@ class History(struct.PyTreeNode):
         return cls(code=magnitude_code(coded.symbols), index=coded.index)
 
 
-class ScaleNet(nn.Module):
-    """Whole numbers in, scale indices out.
-
-    Attributes:
-      channels: latent channels.
-      width: hidden channels.
-      levels: quality levels.
-      initial_index: scale index per anchor and channel [9, C] before training.
-      arithmetic: route of the products.
-    """
-
-    channels: int
-    width: int
-    levels: int
-    initial_index: np.ndarray
-    arithmetic: Arithmetic = Arithmetic.FLOAT32
-
-    def setup(self):
-        def dense(features, zero=False):
-            return IntegerDense(features, self.arithmetic, zero)
-
-        def mix():
-            return IntegerDepthwise(3, self.arithmetic)
-
-        self.enter, self.mix, self.leave = dense(self.width), mix(), dense(self.width)
-        self.shade = IntegerTable(self.width, self.levels)
-        self.stage_enter = [dense(self.width) for _ in range(4)]
-        self.stage_mix = [mix() for _ in range(4)]
-        self.head = [dense(self.channels, zero=True) for _ in range(4)]
-        self.base = IntegerTable(self.channels, self.levels, self.initial_index)
-
-    def trunk(self, known: jax.Array, cond: Cond) -> jax.Array:
-        """Digests what is known before the first stage.
-
-        Args:
-          known: whole numbers in [-127, 127], [B, h, w, K].
-          cond: qp and level.
-
-        Returns:
-          Whole numbers in [0, 127], [B, h, w, width].
-        """
-        x = requantise(self.enter(known) + self.shade(cond.qp, cond.level))
-        x = requantise(self.mix(x))
-        return requantise(self.leave(x))
-
-    def index(self, trunk: jax.Array, symbols, cond: Cond, stage: int) -> jax.Array:
-        """Returns the scale indices of a stage, float32 whole [B, h, w, C/4]."""
-        known = jnp.concatenate([trunk, magnitude_code(symbols)], -1)
-        x = requantise(self.stage_enter[stage](known))
-        x = requantise(self.stage_mix[stage](x))
-        sums = self.head[stage](x) + self.base(cond.qp, cond.level)
-        sums = take_quarter(sums, stage)
-        return scale_index(sums * 2.0**-_INDEX_SHIFT)
-
-
 class MeanNet(nn.Module):
     """Corrects the mean of a stage from the elements decoded before it.
 
@@ -159,11 +95,12 @@ class LatentCoder(nn.Module):
     Attributes:
       channels: latent channels, a multiple of four.
       mean_width: hidden channels of the mean networks.
-      scale_width: hidden channels of the integer network.
+      scale_width: hidden channels of the scale network.
       levels: quality levels.
       initial_index: scale indices [9, C] before training.
       arithmetic: route of the integer products.
       mean_depth: blocks of the mean networks.
+      portable: takes scale indices from transmitted integers alone.
     """
 
     channels: int
@@ -173,15 +110,14 @@ class LatentCoder(nn.Module):
     initial_index: np.ndarray
     arithmetic: Arithmetic = Arithmetic.FLOAT32
     mean_depth: int = 0
+    portable: bool = True
 
     def setup(self):
-        self.scale = ScaleNet(
-            self.channels,
-            self.scale_width,
-            self.levels,
-            self.initial_index,
-            self.arithmetic,
-        )
+        sizes = self.channels, self.scale_width, self.levels, self.initial_index
+        if self.portable:
+            self.scale = ScaleNet(*sizes, self.arithmetic)
+        else:
+            self.scale = FloatScaleNet(*sizes)
         self.mean = [
             MeanNet(self.channels, self.mean_width, self.mean_depth) for _ in range(4)
         ]
@@ -191,16 +127,16 @@ class LatentCoder(nn.Module):
         zeros = jnp.zeros_like(mu)
         return Coded(symbols=zeros, index=zeros, y_hat=mu, mu=mu)
 
-    def trunk(self, known: jax.Array, cond: Cond) -> jax.Array:
+    def trunk(self, known: jax.Array, features: jax.Array, cond: Cond) -> jax.Array:
         """See `ScaleNet.trunk`."""
-        return self.scale.trunk(known, cond)
+        return self.scale.trunk(known, features, cond)
 
     def prior(self, coded: Coded, trunk: jax.Array, cond: Cond, stage: int) -> Prior:
         """Returns the distribution of a stage's symbols [B, h, w, C/4].
 
         Args:
           coded: the latent so far.
-          trunk: whole-number features.
+          trunk: what `trunk` returned.
           cond: conditions.
           stage: 0..3.
         """
@@ -291,14 +227,9 @@ class HyperPrior(nn.Module):
         return static_prior(self.base(cond.qp, cond.level), shape)
 
 
-def scale_index(value: jax.Array) -> jax.Array:
-    """Rounds to scale indices, float32 whole numbers 0..63."""
-    return clip_ste(round_ste(value), 0.0, NUM_SCALES - 1.0)
-
-
 def static_prior(sums: jax.Array, shape: tuple[int, ...]) -> Prior:
     """Returns the distribution of a hyper latent from an `IntegerTable`'s sums."""
-    index = jnp.broadcast_to(scale_index(sums * 2.0**-_INDEX_SHIFT), shape)
+    index = jnp.broadcast_to(table_index(sums), shape)
     return Prior(index=index, skip=jnp.int32(0), straight=True)
 
 

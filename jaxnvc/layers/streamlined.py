@@ -24,8 +24,9 @@ from jaxnvc.entropy.integer import (
     requantise,
 )
 from jaxnvc.entropy.prior import Prior, Residual
-from jaxnvc.layers.latent import MeanNet, scale_index
+from jaxnvc.layers.latent import MeanNet
 from jaxnvc.layers.quarters import NUM_QUARTERS, put_quarter, stage_mask, take_quarter
+from jaxnvc.layers.scales import table_index
 
 
 class OnePassScale(nn.Module):
@@ -60,7 +61,7 @@ class OnePassScale(nn.Module):
         x = requantise(mix("mix_out")(x))
         base = IntegerTable(self.channels, 1, self.initial_index, name="base")
         sums = dense(self.channels, "leave", zero=True)(x) + base(cond.qp, cond.level)
-        return scale_index(sums * 2.0**-9)
+        return table_index(sums)
 
 
 class StreamlinedCoder(nn.Module):

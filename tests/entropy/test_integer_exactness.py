@@ -22,8 +22,8 @@ from jax.sharding import PartitionSpec as P
 
 from jaxnvc.entropy.cond import Cond
 from jaxnvc.entropy.integer import Arithmetic
-from jaxnvc.layers.latent import ScaleNet
 from jaxnvc.layers.quarters import group_map, stage_mask
+from jaxnvc.layers.scales import ScaleNet
 
 ROOT = pathlib.Path(__file__).parents[2]
 # The other machines that one machine can be.
@@ -43,7 +43,7 @@ def _net(arithmetic: Arithmetic) -> ScaleNet:
 def _index(net: ScaleNet, known, symbols, qp):
     """Returns the indices of all four stages, int [B, H, W, C]."""
     cond = Cond.of(qp, LEVEL)
-    trunk = net.trunk(known, cond)
+    trunk = net.trunk(known, None, cond)
     decoded, stages = jnp.zeros_like(symbols), []
     for stage in range(4):
         stages.append(net.index(trunk, decoded, cond, stage))

@@ -28,6 +28,14 @@ def test_a_deeper_model_takes_what_it_shares_and_keeps_the_rest():
             np.testing.assert_array_equal(found, expected)
 
 
+def test_what_is_named_fresh_keeps_its_first_values():
+    known = {"latent": {"scale": jnp.ones(2), "mean": jnp.ones(2)}}
+    first = jax.tree.map(jnp.zeros_like, known)
+    grafted = graft({"inter": first}, {"inter": known}, fresh=("latent/scale",))
+    assert not grafted["inter"]["latent"]["scale"].any()
+    assert grafted["inter"]["latent"]["mean"].all()
+
+
 def test_a_model_that_shares_nothing_is_refused():
     with pytest.raises(UsageError, match="shares no parameter"):
         graft({"a": jnp.zeros(2)}, {"a": jnp.zeros(3), "b": jnp.zeros(2)})

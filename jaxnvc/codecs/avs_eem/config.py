@@ -21,6 +21,8 @@ class AvsEemConfig:
       hyper_channels: channels of the hyper latent.
       rdo_weight: cost in bits of a squared error of one initial step, lam times
         the square of that step; see `jaxnvc.entropy.prior.Prior`.
+      portable: takes scale indices from transmitted integers alone, else from float
+        features too.
     """
 
     width: int = 96
@@ -33,6 +35,7 @@ class AvsEemConfig:
     scale_width: int = 48
     hyper_channels: int = 16
     rdo_weight: float = 7.5
+    portable: bool = True
 
     def __post_init__(self):
         check_sizes(self)

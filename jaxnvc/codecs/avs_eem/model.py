@@ -15,7 +15,8 @@
 
 Every learned branch starts at zero around block motion compensation and the
 DCT, so that the untrained codec already codes the motion-compensated residual.
-Scale indices come from transmitted whole numbers alone: the model is portable.
+Scale indices come from transmitted whole numbers alone: the model is portable. (Where
+its configuration says otherwise, from the context too.)
 """
 
 import flax.linen as nn
@@ -67,9 +68,13 @@ class AvsEem(nn.Module):
     num_stages = len(stage_names)
     num_levels = len(_LEVEL_WEIGHTS)
     frame_weights = tuple(_LEVEL_WEIGHTS[level] for level in (2, 1, 2, 0))
-    portable = True
     size_multiple = 32
     frames_per_unit = 1
+
+    @property
+    def portable(self) -> bool:
+        """Whether scale indices depend on transmitted integers alone."""
+        return self.config.portable
 
     def setup(self):
         c = self.config
@@ -88,6 +93,7 @@ class AvsEem(nn.Module):
             levels,
             mv.initial_motion_index(),
             self.arithmetic,
+            portable=c.portable,
         )
         self.context = BlockStack(c.width, c.context_depth)
         self.mean = zero_dense(CELL_CHANNELS, None)
@@ -109,6 +115,7 @@ class AvsEem(nn.Module):
             levels,
             initial_index(_residual_deviation()),
             self.arithmetic,
+            portable=c.portable,
         )
         self.decoder = BlockStack(c.width, c.decoder_depth)
         self.decoder_gain = QpCurve(c.width, levels)
@@ -138,7 +145,7 @@ class AvsEem(nn.Module):
         features = self.motion_features(state.memory, state.motion)
         mu = 0.5 * state.motion + self.motion_mean(features) * step
         known = [state.motion_history.code, state.motion_history.index]
-        trunk = self.motion_latent.trunk(jnp.concatenate(known, -1), cond)
+        trunk = self.motion_latent.trunk(jnp.concatenate(known, -1), features, cond)
         fine = state.memory.shape[:3]
         latent = jnp.zeros((*fine, CELL_CHANNELS))
         return EemWork(
@@ -291,7 +298,7 @@ class AvsEem(nn.Module):
             work.state.history.code,
             work.state.history.index,
         ]
-        trunk = self.latent.trunk(jnp.concatenate(known, -1), cond)
+        trunk = self.latent.trunk(jnp.concatenate(known, -1), context, cond)
         return work.replace(
             context=context, mu=mu, trunk=trunk, coded=self.latent.open(mu)
         )

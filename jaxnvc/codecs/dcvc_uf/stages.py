@@ -23,8 +23,8 @@ from flax import struct
 from jaxnvc.codecs.dcvc_uf.partitions import partition_mask
 from jaxnvc.codecs.protocol import Cond
 from jaxnvc.entropy.prior import LEAST_SIGMA, Prior, Residual, index_of
-from jaxnvc.layers.latent import scale_index
 from jaxnvc.layers.quarters import put_quarter, take_quarter
+from jaxnvc.layers.scales import scale_index
 from jaxnvc.ops.rounding import clip_ste
 from jaxnvc.ops.spatial import ceil_to
 

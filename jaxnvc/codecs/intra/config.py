@@ -19,6 +19,8 @@ class IntraConfig:
       hyper_channels: channels of the hyper latent.
       rdo_weight: cost in bits of a squared error of one initial step, lam times
         the square of that step; see `jaxnvc.entropy.prior.Prior`.
+      portable: takes scale indices from transmitted integers alone, else from float
+        features too.
     """
 
     width: int = 96
@@ -29,6 +31,7 @@ class IntraConfig:
     scale_width: int = 48
     hyper_channels: int = 16
     rdo_weight: float = 13.5
+    portable: bool = True
 
     def __post_init__(self):
         check_sizes(self)

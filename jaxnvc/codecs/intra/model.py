@@ -78,9 +78,13 @@ class Intra(nn.Module):
     num_stages = len(stage_names)
     num_levels = 1
     frame_weights = (1.0,)
-    portable = True
     size_multiple = 32
     frames_per_unit = 1
+
+    @property
+    def portable(self) -> bool:
+        """Whether scale indices depend on transmitted integers alone."""
+        return self.config.portable
 
     def setup(self):
         c = self.config
@@ -98,6 +102,7 @@ class Intra(nn.Module):
             initial_index(_natural_deviation()),
             self.arithmetic,
             c.mean_depth,
+            c.portable,
         )
         self.decoder = BlockStack(c.width, c.decoder_depth)
         self.decoder_gain = QpCurve(c.width)
@@ -155,7 +160,7 @@ class Intra(nn.Module):
         if stage == 0:
             z_hat = repeat(symbols, _HYPER_RATIO)
             features = gated(self.hyper_features(z_hat))
-            trunk = self.latent.trunk(whole_hyper(z_hat), cond)
+            trunk = self.latent.trunk(whole_hyper(z_hat), features, cond)
             return work.replace(features=features, trunk=trunk)
         coded = self.latent.absorb(
             work.coded, symbols, prior.index, work.step, stage - 1
