@@ -25,8 +25,13 @@ def add(commands) -> None:
     put("part", choices=list(_PARTS), help="what to measure")
     put("--json", action="store_true", help="print JSON")
     put("--quick", action="store_true", help="rans: small and less exact")
-    options.add_model(parser, "codec: the released model")
-    put("--clip", metavar="FILE", help="codec: frames to code, at least 8")
+    put(
+        "--model",
+        metavar="NAME|PATH|PRESET",
+        help="codec: released model, bundle file, or preset such as dcvc_uf/hts, "
+        "untrained where no weights are released (default: the released model)",
+    )
+    put("--clip", metavar="FILE", help="codec: frames to code (default: synthetic)")
     put(
         "--size",
         action="append",
@@ -34,7 +39,21 @@ def add(commands) -> None:
         metavar="WxH",
         help="codec: picture size, may be repeated (default: 416x240 and 1280x720)",
     )
-    put("--parts", action="store_true", help="codec: time each part too")
+    put("--qp", type=options.qp, default=24, help="codec: quality (default: 24)")
+    put(
+        "--units",
+        type=options.count,
+        default=12,
+        metavar="N",
+        help="codec: inter frames, or chunks of frames, to code (default: 12)",
+    )
+    put(
+        "--precision",
+        choices=["float32", "bfloat16"],
+        default="float32",
+        help="codec: of the networks (default: float32)",
+    )
+    put("--stages", action="store_true", help="codec: time each step of a unit too")
     put("--config", metavar="FILE", help="train: a training configuration")
     put("--compile-only", action="store_true", help="train: memory, but no speed")
     options.add_cache(parser)
@@ -42,13 +61,16 @@ def add(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measures and prints; returns the exit code."""
-    if args.part == "codec" and not args.clip:
-        raise UsageError("bench codec needs frames: give a video with --clip.")
     if args.part == "train" and not args.config:
         raise UsageError(
             "bench train needs a run: give a file of configs/ with --config."
         )
-    device.prepare(args.cache_dir)
+    if args.units < 3:
+        raise UsageError(
+            f"{args.units} units are too few to time, as the first two are left out; "
+            "give 3 or more with --units."
+        )
+    device.prepare(args.cache_dir, args.precision)
     result, as_table = _PARTS[args.part](args)
     print(json.dumps(result, indent=1) if args.json else as_table(result))
     return 0
@@ -61,15 +83,26 @@ def _rans(args: argparse.Namespace) -> tuple[dict, Callable[[dict], str]]:
 
 
 def _codec(args: argparse.Namespace) -> tuple[dict, Callable[[dict], str]]:
-    import jaxnvc
+    from jaxnvc.coding.codec import Codec
     from jaxnvc.evaluation.bench_codec import bench_sizes, format_speeds
+    from jaxnvc.models.bundle import DEFAULT_MODEL
+    from jaxnvc.models.presets import open_model
     from jaxnvc.video import open_video
 
-    codec = jaxnvc.load(args.model) if args.model else jaxnvc.load()
-    with open_video(args.clip, frames=_FRAMES) as reader:
-        frames = [frame.planes for frame in reader]
-    sizes = args.size or _SIZES
-    return bench_sizes(codec, frames, sizes, parts=args.parts), format_speeds
+    frames = None
+    if args.clip:
+        with open_video(args.clip, frames=_FRAMES) as reader:
+            frames = [frame.planes for frame in reader]
+    bundle, weights = open_model(args.model or DEFAULT_MODEL)
+    result = bench_sizes(
+        Codec(bundle.in_precision(args.precision)),
+        frames,
+        args.size or _SIZES,
+        qp=args.qp,
+        units=args.units,
+        stages=args.stages,
+    )
+    return {"weights": weights, **result}, format_speeds
 
 
 def _train(args: argparse.Namespace) -> tuple[dict, Callable[[dict], str]]:

@@ -132,7 +132,8 @@ def _encode(args, source: FrameSource, interrupts: Interrupts) -> None:
     import jaxnvc
 
     info = source.info
-    codec = jaxnvc.load(args.model) if args.model else jaxnvc.load()
+    model = [args.model] if args.model else []
+    codec = jaxnvc.load(*model, precision=args.precision)
     bits = f" at {info.bit_depth} bits" if info.bit_depth != 8 else ""
     what = f"{info.width}x{info.height}{bits}"
     with device.CompileWatch(what, quiet=args.quiet) as watch:

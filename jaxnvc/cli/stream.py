@@ -48,6 +48,8 @@ def load_codec(header: StreamHeader, model: str | None):
       ModelError: missing, or not the stream's.
       BitstreamError: the header describes video that cannot be.
     """
+    import jax
+
     import jaxnvc
     from jaxnvc.coding.codec import here, load_for
     from jaxnvc.coding.decoder import check_model
@@ -55,8 +57,13 @@ def load_codec(header: StreamHeader, model: str | None):
     info = _video_info(header)
     codec = jaxnvc.load(model) if model else load_for(header)
     check_model(header, codec.bundle)
-    if header.profile not in (None, here()):
-        made = header.profile
+    made = header.profile
+    if made is None:
+        return codec, info
+    codec = dataclasses.replace(codec, bundle=codec.bundle.in_precision(made.dtype))
+    # As it was encoded, or its symbols do not come out.
+    jax.config.update("jax_default_matmul_precision", made.dtype)
+    if made != here(made.dtype):
         console.warn(
             f"the stream was made on {made.device_kind} with JAX {made.jax_version} by "
             "a model that is not portable: here it may not decode, and frames that do "

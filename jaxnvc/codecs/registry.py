@@ -95,6 +95,24 @@ PRESETS = {
     ),
 }
 
+# The intra codec beside which an inter preset is measured; intra presets code alone.
+INTRA_OF = {
+    "avs_eem/lite": "intra/lite",
+    "avs_eem/tiny": "intra/tiny",
+    "avs_eem/base": "intra/base",
+    "avs_eem/base-portable": "intra/base-portable",
+    "avs_eem/base-tiny": "intra/base-tiny",
+    "avs_eem/base-tiny-portable": "intra/base-tiny",
+    "dcvc_uf/ld": "dcvc_uf/intra",
+    "dcvc_uf/hts": "dcvc_uf/intra",
+    "dcvc_uf/htl": "dcvc_uf/intra",
+    "dcvc_uf/ld-tiny": "dcvc_uf/intra-tiny",
+    "dcvc_uf/hts-tiny": "dcvc_uf/intra-tiny",
+    "dcvc_uf/htl-tiny": "dcvc_uf/intra-tiny",
+    "dcvc_uf/lite": "intra/lite",
+    "dcvc_uf/tiny": "intra/tiny",
+}
+
 # What `jaxnvc convert` calls published weights: the preset they are of.
 PUBLISHED = {
     "dcvc-uf-intra": "dcvc_uf/intra",

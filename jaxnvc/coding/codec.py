@@ -152,7 +152,7 @@ class Codec:
             frames_per_unit=self.bundle.inter.frames_per_unit,
             skip_thresholds=settings.skip_thresholds,
             refresh_period=settings.refresh_period,
-            profile=None if self.portable else here(),
+            profile=None if self.portable else here(self.bundle.precision),
             minor=MINOR if extensions else 0,
             extensions=extensions,
         )
@@ -223,11 +223,15 @@ class Codec:
         return collect(reader.header, events, strict=strict)
 
 
-def here() -> ArithmeticProfile:
-    """Returns where this process computes, as far as it decides what decodes."""
+def here(precision: str = "float32") -> ArithmeticProfile:
+    """Returns where this process computes, as far as it decides what decodes.
+
+    Args:
+      precision: of the model, see `Bundle.precision`.
+    """
     return ArithmeticProfile(
         device_kind=jax.devices()[0].device_kind[:_MOST_KIND],
-        dtype="float32",
+        dtype=precision,
         jax_version=jax.__version__,
     )
 
@@ -337,13 +341,20 @@ class Stream:
         return next(self.frames(key % len(self))).planes
 
 
-def load(name_or_path: str = bundles.DEFAULT_MODEL) -> Codec:
+def load(
+    name_or_path: str = bundles.DEFAULT_MODEL, *, precision: str = "float32"
+) -> Codec:
     """Loads a model by released name or by path.
 
+    Args:
+      name_or_path: which.
+      precision: of the float networks when encoding, "float32" or "bfloat16"; see
+        `Bundle.in_precision`. A decoder takes what the stream was made in.
+
     Raises:
-      ModelError: missing or damaged.
+      ModelError: missing or damaged, or no such precision.
     """
-    return Codec(bundles.load_bundle(name_or_path))
+    return Codec(bundles.load_bundle(name_or_path).in_precision(precision))
 
 
 def load_for(header: StreamHeader) -> Codec:

@@ -99,6 +99,8 @@ class Sequence:
     ):
         """Opens a clip; see `decode_events`. `device` None is the default one."""
         check_model(header, bundle)
+        if header.profile:
+            bundle = bundle.in_precision(header.profile.dtype)
         self._pair = Pair(bundle.intra, bundle.inter)
         size = Size(header.display_height, header.display_width, header.bit_depth)
         self._programs = choose_programs(self._pair, size)

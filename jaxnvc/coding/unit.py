@@ -6,6 +6,7 @@ outputs are a payload, its length and the next state.
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -90,6 +91,26 @@ def encode_unit(
     Returns:
       The payload, the next decoded buffer and the reconstruction.
     """
+    stages, state, x_hat = choose_symbols(model, params, state, x, x_previous, cond)
+    packet = encode_stages(stages)
+    payload = Payload(
+        words=packet.words,
+        num_words=packet.num_words,
+        lanes=packet.lanes,
+        check=combine([jax.vmap(rans.checksum)(*stage) for stage in stages]),
+    )
+    return payload, state, x_hat
+
+
+def choose_symbols(
+    model: UnitCodec, params, state: State, x, x_previous, cond: Cond
+) -> tuple[list[tuple[jax.Array, ...]], State, jax.Array]:
+    """Runs the encoder's networks; takes what `encode_unit` does.
+
+    Returns:
+      (symbols, index, active) of each stage, each [B, n], the next decoded buffer and
+      the reconstruction.
+    """
     codec = model.bind({"params": params})
     work = codec.begin(state, cond)
     source = codec.analyse(x, x_previous, cond)
@@ -101,15 +122,7 @@ def encode_unit(
         symbols = prior.quantise(residual)
         work = codec.absorb(work, prior, symbols, cond, stage)
         stages.append(flat(symbols.astype(jnp.int32), *prior.table()))
-    state, x_hat = codec.finish(work, cond)
-    packet = encode_stages(stages)
-    payload = Payload(
-        words=packet.words,
-        num_words=packet.num_words,
-        lanes=packet.lanes,
-        check=combine([jax.vmap(rans.checksum)(*stage) for stage in stages]),
-    )
-    return payload, state, x_hat
+    return stages, *codec.finish(work, cond)
 
 
 def flat(*arrays: jax.Array) -> tuple[jax.Array, ...]:
@@ -155,16 +168,40 @@ def decode_unit(
       The next decoded buffer, the reconstruction, whether each payload was sound
       [B] and the checksum of its symbols [B].
     """
-    codec = model.bind({"params": params})
     decoder = jax.vmap(lambda w, n: rans.start(w, n, lanes))(words, num_words)
-    work = codec.begin(state, cond)
     checks = []
-    for stage in range(model.num_stages):
-        prior, work = codec.prior(work, cond, stage)
-        index, active = flat(*prior.table())
+
+    def read(stage: int, index, active):
+        nonlocal decoder
         decoder, symbols = lax.map(lambda a: rans.pop(*a), (decoder, index, active))
         checks.append(jax.vmap(rans.checksum)(symbols, index, active))
+        return symbols
+
+    state, x_hat = rebuild(model, params, state, read, cond)
+    return state, x_hat, jax.vmap(rans.finish)(decoder), combine(checks)
+
+
+def rebuild(
+    model: UnitCodec, params, state: State, symbols_of: Callable, cond: Cond
+) -> tuple[State, jax.Array]:
+    """Runs the decoder's networks.
+
+    Args:
+      model: a family's module (static under jit).
+      params: its parameters.
+      state: decoded buffer.
+      symbols_of: (stage, index, active) -> symbols, all [B, n]; called once for each
+        stage, in order.
+      cond: conditions.
+
+    Returns:
+      The next decoded buffer and the reconstruction.
+    """
+    codec = model.bind({"params": params})
+    work = codec.begin(state, cond)
+    for stage in range(model.num_stages):
+        prior, work = codec.prior(work, cond, stage)
+        symbols = symbols_of(stage, *flat(*prior.table()))
         symbols = symbols.reshape(prior.index.shape).astype(jnp.float32)
         work = codec.absorb(work, prior, symbols, cond, stage)
-    state, x_hat = codec.finish(work, cond)
-    return state, x_hat, jax.vmap(rans.finish)(decoder), combine(checks)
+    return codec.finish(work, cond)

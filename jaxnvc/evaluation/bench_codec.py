@@ -1,28 +1,33 @@
 """Speed of a model: frames per second with real bytes, compile time apart.
 
-    python -m jaxnvc.evaluation.bench_codec --model eem-lite --size 416x240
-
-Frames come from a clip, mirrored and cropped to the size asked for.
+A stream of one intra frame and whole inter units is encoded to a file, packet by
+packet, and decoded from it. The intra frame and the first two units are not timed.
 """
 
-import argparse
-import json
+import contextlib
+import pathlib
 import platform
 import statistics
-import sys
+import tempfile
 import time
+from collections.abc import Iterable, Iterator
 
 import jax
 import numpy as np
 
-import jaxnvc
-from jaxnvc.codecs.protocol import Cond, still_unit
+from jaxnvc.bitstream import Damage, StreamReader, StreamWriter
 from jaxnvc.coding.codec import Codec
-from jaxnvc.errors import JaxnvcError, UsageError
-from jaxnvc.ops.frame import from_planes
-from jaxnvc.video import VideoFrame, Yuv420, open_video
+from jaxnvc.coding.decoder import Sequence
+from jaxnvc.errors import UsageError, VerificationError
+from jaxnvc.evaluation.bench_parts import bench_breakdown, bench_stages
+from jaxnvc.evaluation.worker import device_peak_mib, peak_mib
+from jaxnvc.video import VideoFrame, VideoInfo, Yuv420
 
-_PART_ROUNDS = 10
+# 97 frames of chunks of eight, as the published speeds are measured.
+UNITS = 12
+_UNTIMED = 3
+_PICTURES = 16
+_COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
 def resized(planes: Yuv420, width: int, height: int) -> Yuv420:
@@ -41,6 +46,160 @@ def resized(planes: Yuv420, width: int, height: int) -> Yuv420:
     )
 
 
+def synthetic_frames(width: int, height: int, count: int = _PICTURES) -> list[Yuv420]:
+    """Makes frames of a smooth pattern with grain that moves by (1, 2) samples."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.ogrid[:height, :width]
+    waves = 128 + 40 * np.sin(rows / 23) + 40 * np.cos(columns / 31)
+    still = (waves + rng.normal(0, 6, (height, width))).clip(0, 255).astype(np.uint8)
+    moved = (np.roll(still, (t, 2 * t), (0, 1)) for t in range(count))
+    return [Yuv420(y, y[::2, ::2].copy(), 255 - y[::2, ::2]) for y in moved]
+
+
+def bench_sizes(
+    codec: Codec,
+    frames: list[Yuv420] | None,
+    sizes: Iterable[tuple[int, int]],
+    *,
+    qp: int = 24,
+    units: int = UNITS,
+    stages: bool = False,
+) -> dict:
+    """Measures a model at several sizes; says on what.
+
+    Args:
+      codec: the model.
+      frames: two or more, mirrored and cropped to each size; None for synthetic ones.
+      sizes: widths and heights.
+      qp: quality.
+      units: inter units of the stream.
+      stages: measures every step of the protocol too.
+
+    Returns:
+      `model`, `device`, `dtype`, `frames` ("synthetic" or "clip"), `runs` as of
+      `bench_codec`, and `process_peak_mib` and `device_peak_mib` (None where the
+      device does not tell) over all of them.
+
+    Raises:
+      UsageError: too few frames.
+      VerificationError: what was encoded does not decode.
+    """
+    if frames is not None and len(frames) < 2:
+        raise UsageError("1 frame is too few to time, give a clip of 2 or more.")
+    runs = []
+    for size in sizes:
+        if frames is None:
+            pictures = synthetic_frames(*size)
+        else:
+            pictures = [resized(frame, *size) for frame in frames]
+        runs.append(bench_codec(codec, pictures, qp, units))
+        for way, parts in bench_breakdown(codec, pictures, qp).items():
+            runs[-1][way]["parts_ms"] = parts
+        if stages:
+            runs[-1]["stages_ms"] = bench_stages(codec, pictures, qp)
+    return {
+        "model": codec.bundle.name,
+        "model_id": codec.bundle.model_id.hex(),
+        "jax": jax.__version__,
+        "device": jax.devices()[0].device_kind,
+        "processor": platform.processor() or platform.machine(),
+        "dtype": codec.bundle.precision,
+        "frames": "synthetic" if frames is None else "clip",
+        "runs": runs,
+        "process_peak_mib": round(peak_mib(), 1),
+        "device_peak_mib": device_peak_mib(),
+    }
+
+
+def bench_codec(
+    codec: Codec, frames: list[Yuv420], qp: int = 24, units: int = UNITS
+) -> dict:
+    """Measures encoding and decoding of frames of one size.
+
+    Args:
+      codec: the model.
+      frames: at least 2; they run forth and back.
+      qp: quality.
+      units: inter units of the stream, at least 3.
+
+    Returns:
+      `width`, `height`, `qp`, `frames_per_unit`, `num_frames`, `num_bytes` of the
+      stream, `bpp`, and for `encode` and `decode` the inter frames per second `fps`,
+      `p50_ms` and `p95_ms` of a unit, and of a first stream of two units `first_use_s`
+      and, of these, `compile_s`: compiling, or loading what is cached.
+    """
+    count = codec.bundle.inter.frames_per_unit
+    loop = frames + frames[-2:0:-1]
+    frames = [loop[i % len(loop)] for i in range(1 + units * count)]
+    report = {"encode": {}, "decode": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "bench.nvc"
+        for way, units_of in (("encode", _encoded), ("decode", _decoded)):
+            # The decoder's first stream is the encoder's last, and only begun.
+            warm_up = frames[: 1 + 2 * count]
+            with _compile_seconds() as compiling:
+                began = time.perf_counter()
+                for number, _ in enumerate(units_of(codec, path, warm_up, qp)):
+                    if number == 2:
+                        break
+                report[way]["first_use_s"] = time.perf_counter() - began
+            report[way]["compile_s"] = sum(compiling)
+            gaps = _gaps(units_of(codec, path, frames, qp))
+            report[way] |= _speed(gaps, count)
+        size = path.stat().st_size
+    return {
+        "width": frames[0].width,
+        "height": frames[0].height,
+        "qp": qp,
+        "frames_per_unit": count,
+        "num_frames": len(frames),
+        "num_bytes": size,
+        "bpp": 8 * size / (frames[0].y.size * len(frames)),
+        **report,
+    }
+
+
+def _encoded(codec: Codec, path: pathlib.Path, frames, qp: int) -> Iterator[None]:
+    """Writes a stream; yields after each unit."""
+    settings = codec.settings(qp=qp, num_frames=len(frames))
+    info = VideoInfo(width=frames[0].width, height=frames[0].height)
+    header = codec.header(info, settings, len(frames))
+    with path.open("wb") as file, StreamWriter(file, header) as writer:
+        for coded in codec.encode_iter(map(VideoFrame, frames), settings):
+            writer.write(coded.packet)
+            yield
+
+
+def _decoded(codec: Codec, path: pathlib.Path, frames, qp: int) -> Iterator[None]:
+    """Reads a stream; yields after each unit."""
+    with path.open("rb") as file:
+        reader = StreamReader(file)
+        sequence = Sequence(codec.bundle, reader.header)
+        for event in reader:
+            if not sequence.launch(event):
+                continue
+            for found in sequence.settle():
+                if isinstance(found, Damage):
+                    raise VerificationError(f"{found.reason}; the codec is broken")
+            yield
+
+
+@contextlib.contextmanager
+def _compile_seconds() -> Iterator[list[float]]:
+    """Yields a list that gathers the seconds of compiling."""
+    seconds: list[float] = []
+
+    def note(event: str, duration_s: float, **_) -> None:
+        if event == _COMPILED:
+            seconds.append(duration_s)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    try:
+        yield seconds
+    finally:
+        jax.monitoring.unregister_event_duration_listener(note)
+
+
 def _gaps(iterator) -> list[float]:
     """Returns the seconds until each item."""
     times, last = [], time.perf_counter()
@@ -53,190 +212,43 @@ def _gaps(iterator) -> list[float]:
 
 def _speed(gaps: list[float], frames_per_unit: int) -> dict[str, float]:
     """Summarises inter units in the steady state, from the seconds of each unit."""
-    steady = sorted(gaps[3:])
+    steady = sorted(gaps[_UNTIMED:])
     return {
         "fps": frames_per_unit / statistics.mean(steady),
         "p50_ms": 1e3 * statistics.median(steady),
-        "p95_ms": 1e3 * steady[int(0.95 * (len(steady) - 1))],
-    }
-
-
-def _whole_units(frames: list[Yuv420], count: int) -> list[Yuv420]:
-    """Returns an intra frame and seven or more units of `count` frames."""
-    loop = frames + frames[-2:0:-1]
-    length = 1 + max(7, (len(frames) - 1) // count) * count
-    return [loop[i % len(loop)] for i in range(length)]
-
-
-def bench_codec(codec: Codec, frames: list[Yuv420], qp: int = 24) -> dict:
-    """Measures encoding and decoding of frames of one size.
-
-    Args:
-      codec: a loaded model.
-      frames: at least 8. They run forth and back where they are fewer than an intra
-        frame and seven units; what does not fill a last unit is left out.
-      qp: quality.
-
-    Returns:
-      Sizes, seconds to the second inter frame (tracing and compiling, or loading
-      from the compilation cache), and speed in the steady state.
-
-    Raises:
-      UsageError: fewer than 8 frames.
-    """
-    if len(frames) < 8:
-        raise UsageError(f"{len(frames)} frames are too few to time, give 8 or more.")
-    count = codec.bundle.inter.frames_per_unit
-    frames = _whole_units(frames, count)
-    settings = codec.settings(qp=qp)
-    report = {"width": frames[0].width, "height": frames[0].height, "qp": qp}
-    started = time.perf_counter()
-    list(codec.encode_iter(map(VideoFrame, frames[: 1 + 2 * count]), settings))
-    report["encode_first_use_s"] = time.perf_counter() - started
-    gaps = _gaps(codec.encode_iter(map(VideoFrame, frames), settings))
-    report["encode"] = _speed(gaps, count)
-    stream = codec.encode(frames, qp=qp)
-    report["bpp"] = 8 * len(stream) / (frames[0].y.size * len(frames))
-    started = time.perf_counter()
-    codec.decode(stream)
-    report["decode_first_use_s"] = time.perf_counter() - started
-    report["decode"] = _speed(_decode_gaps(codec, stream), count)
-    return report
-
-
-def bench_parts(codec: Codec, frames: list[Yuv420], qp: int = 24) -> dict[str, float]:
-    """Measures the parts of an inter unit, each as a program of its own.
-
-    Fused into one program they are faster: this tells where the time goes, not how
-    much there is. Steps of encoder and decoder alike: begin, priors, absorb, finish;
-    the encoder's alone: analyse, residuals.
-
-    Args:
-      codec: a loaded model.
-      frames: at least 2.
-      qp: quality.
-
-    Returns:
-      Median milliseconds by part.
-    """
-    model, params = codec.bundle.inter, codec.params["inter"]
-    x, x_previous = (
-        from_planes(*picture.planes, multiple=model.size_multiple)[None]
-        for picture in (frames[1], frames[0])
-    )
-    cond, parts = Cond.of(qp), {}
-
-    def timed(name, function, *args):
-        program = jax.jit(lambda p, *a: function(model.bind({"params": p}), *a))
-        result = jax.block_until_ready(program(params, *args))
-        times = []
-        for _ in range(_PART_ROUNDS):
-            started = time.perf_counter()
-            jax.block_until_ready(program(params, *args))
-            times.append(time.perf_counter() - started)
-        parts[name] = round(1e3 * statistics.median(times), 3)
-        return result
-
-    state = timed("reset", lambda c, x: c.reset(x, cond), x_previous)
-    x = still_unit(model, x)
-    source = timed("analyse", lambda c, a, b: c.analyse(a, b, cond), x, x_previous)
-    work = timed("begin", lambda c, s: c.begin(s, cond), state)
-    for k in range(model.num_stages):
-        prior, work = timed(f"prior {k}", lambda c, w, k=k: c.prior(w, cond, k), work)
-        residual, source = timed(
-            f"residual {k}",
-            lambda c, w, s, k=k: c.residual(w, s, cond, k),
-            work,
-            source,
-        )
-        work = timed(
-            f"absorb {k}",
-            lambda c, w, p, r, k=k: c.absorb(w, p, p.quantise(r), cond, k),
-            work,
-            prior,
-            residual,
-        )
-    timed("finish", lambda c, w: c.finish(w, cond), work)
-    return parts
-
-
-def _decode_gaps(codec: Codec, stream: bytes) -> list[float]:
-    from jaxnvc.bitstream import StreamReader
-    from jaxnvc.coding.decoder import Sequence
-
-    reader = StreamReader(stream)
-    sequence = Sequence(codec.bundle, reader.header)
-    return _gaps(sequence.settle() for event in reader if sequence.launch(event))
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m jaxnvc.evaluation.bench_codec", description=__doc__
-    )
-    parser.add_argument("--model", default="eem-lite")
-    parser.add_argument("--clip", default="examples/cars.mkv")
-    parser.add_argument("--size", action="append", help="WxH; may be repeated")
-    parser.add_argument("--frames", type=int, default=24)
-    parser.add_argument("--qp", type=int, default=24)
-    parser.add_argument("--parts", action="store_true", help="time the parts too")
-    parser.add_argument("--cache", help="folder of compiled programs to reuse")
-    args = parser.parse_args(argv)
-    if args.cache:
-        jax.config.update("jax_compilation_cache_dir", args.cache)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    try:
-        codec = jaxnvc.load(args.model)
-        with open_video(args.clip, frames=args.frames) as reader:
-            frames = [frame.planes for frame in reader]
-        sizes = [tuple(map(int, s.split("x"))) for s in args.size or ["416x240"]]
-        report = bench_sizes(codec, frames, sizes, args.qp, parts=args.parts)
-    except JaxnvcError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return error.exit_code
-    print(json.dumps(report, indent=1))
-    return 0
-
-
-def bench_sizes(
-    codec: Codec, frames: list[Yuv420], sizes, qp: int = 24, *, parts: bool = False
-) -> dict:
-    """Measures a model at several sizes; says on what."""
-    runs = []
-    for size in sizes:
-        pictures = [resized(frame, *size) for frame in frames]
-        runs.append(bench_codec(codec, pictures, qp))
-        if parts:
-            runs[-1]["parts_ms"] = bench_parts(codec, pictures, qp)
-    return {
-        "model": codec.bundle.name,
-        "model_id": codec.bundle.model_id.hex(),
-        "jax": jax.__version__,
-        "device": jax.devices()[0].device_kind,
-        "processor": platform.processor() or platform.machine(),
-        "runs": runs,
+        "p95_ms": 1e3 * float(np.percentile(steady, 95)),
     }
 
 
 def format_speeds(report: dict) -> str:
     """Returns a table for a person to read."""
     lines = [
-        f"{report['model']} on {report['device']} ({report['processor']}), jax "
-        f"{report['jax']}; inter frames, compilation apart",
-        f"{'size':>10}{'bpp':>8}{'encode fps':>12}{'decode fps':>12}"
-        f"{'first encode s':>16}{'first decode s':>16}",
+        f"{report['model']} in {report['dtype']} on {report['device']} "
+        f"({report['processor']}), jax {report['jax']}; {report['frames']} frames; "
+        "inter units, compilation apart",
+        f"{'size':>10}{'bpp':>8}{'':>8}{'fps':>9}{'p50 ms':>10}{'p95 ms':>10}"
+        f"{'first use s':>13}{'compile s':>11}",
     ]
     for run in report["runs"]:
         size = f"{run['width']}x{run['height']}"
-        lines.append(
-            f"{size:>10}{run['bpp']:>8.3f}{run['encode']['fps']:>12.1f}"
-            f"{run['decode']['fps']:>12.1f}{run['encode_first_use_s']:>16.1f}"
-            f"{run['decode_first_use_s']:>16.1f}"
-        )
-        for part, milliseconds in run.get("parts_ms", {}).items():
-            lines.append(f"{part:>24}{milliseconds:>10.2f} ms")
+        for way in ("encode", "decode"):
+            row = run[way]
+            lines.append(
+                f"{size:>10}{run['bpp']:>8.3f}{way:>8}{row['fps']:>9.2f}"
+                f"{row['p50_ms']:>10.1f}{row['p95_ms']:>10.1f}"
+                f"{row['first_use_s']:>13.1f}{row['compile_s']:>11.1f}"
+            )
+            for part, found in row["parts_ms"].items():
+                lines.append(
+                    f"{part:>26}{'':>9}{found['p50']:>10.2f}{found['p95']:>10.2f}"
+                )
+        for part, milliseconds in run.get("stages_ms", {}).items():
+            lines.append(f"{part:>26}{'':>9}{milliseconds:>10.2f}")
+    weights = ", ".join(f"{u}: {w}" for u, w in report.get("weights", {}).items())
+    device = report["device_peak_mib"]
+    lines.append(
+        f"weights {weights}; peak memory of the process "
+        f"{report['process_peak_mib']:.0f} MiB"
+        + (f", of the device {device:.0f} MiB" if device else "")
+    )
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

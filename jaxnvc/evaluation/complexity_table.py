@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnvc.codecs import registry
-from jaxnvc.codecs.protocol import Cond, first_params
+from jaxnvc.codecs.protocol import Cond
 from jaxnvc.coding.unit import decode_unit, encode_unit, estimate_unit
 from jaxnvc.errors import JaxnvcError
 from jaxnvc.evaluation.bench_codec import resized
@@ -33,7 +33,7 @@ from jaxnvc.evaluation.complexity import complexity
 from jaxnvc.evaluation.run import environment
 from jaxnvc.evaluation.tables import row
 from jaxnvc.evaluation.worker import peak_mib
-from jaxnvc.models.bundle import load_bundle, released
+from jaxnvc.models.presets import UNTRAINED, weights_of
 from jaxnvc.ops.frame import from_planes
 from jaxnvc.video import open_video
 
@@ -61,7 +61,7 @@ def measure_preset(preset: str, clip: str, size: tuple[int, int]) -> dict:
       weights are trained.
     """
     model = registry.build(preset)
-    weights, params = _weights(model)
+    weights, params = weights_of(model)
     with open_video(clip, frames=1 + model.frames_per_unit) as reader:
         frames = [resized(frame.planes, *size) for frame in reader]
     multiple = model.size_multiple
@@ -81,7 +81,7 @@ def measure_preset(preset: str, clip: str, size: tuple[int, int]) -> dict:
     _, first_decode, decode_s = _timed(decode, params, state, *words, lanes, cond)
     peak = peak_mib()
     share = None
-    if weights != "untrained":
+    if weights != UNTRAINED:
         source = model.apply({"params": params}, x, before, cond, method="analyse")
         estimate = jax.jit(functools.partial(estimate_unit, model))
         bits = np.asarray(estimate(params, state, source, cond).bits[0])
@@ -96,16 +96,6 @@ def measure_preset(preset: str, clip: str, size: tuple[int, int]) -> dict:
         "peak_mib": round(peak, 1),
         "bits_share": share,
     }
-
-
-def _weights(model) -> tuple[str, dict]:
-    """Released weights of exactly this network, else the initial ones."""
-    for name in released():
-        bundle = load_bundle(name)
-        for unit in ("intra", "inter"):
-            if getattr(bundle, unit) == model:
-                return name, bundle.params[unit]
-    return "untrained", first_params(model, jax.random.key(0))
 
 
 def _timed(program, *args) -> tuple:

@@ -150,12 +150,17 @@ def peak_mib() -> float:
         peaks.append(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024)
     except (OSError, TypeError):
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNITS)
-    if "jax" in sys.modules:
-        import jax
+    return max(max(peaks) / 2**20, device_peak_mib() or 0)
 
-        stats = jax.devices()[0].memory_stats() or {}
-        peaks.append(stats.get("peak_bytes_in_use", 0))
-    return max(peaks) / 2**20
+
+def device_peak_mib() -> float | None:
+    """Most memory an accelerator gave this process, None where none tells."""
+    if "jax" not in sys.modules:
+        return None
+    import jax
+
+    peak = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+    return peak and peak / 2**20
 
 
 def main() -> int:

@@ -30,6 +30,7 @@ DEFAULT_MODEL = "eem-lite"
 _FORMAT = 1
 _ID_BYTES = 16
 _INTEGER_PREFIX = "integer_"
+PRECISIONS = ("float32", "bfloat16")
 _PRECISE = ("anchors", "levels")
 
 
@@ -46,6 +47,7 @@ class Bundle:
       model_id: 16 bytes that identify the weights.
       portable: whether symbols decode alike on every device.
       info: everything else `meta.json` says (licence, training, certificate).
+      precision: what the float networks compute in, one of `PRECISIONS`.
     """
 
     name: str
@@ -56,11 +58,37 @@ class Bundle:
     model_id: bytes
     portable: bool
     info: dict[str, Any]
+    precision: str = "float32"
 
     @property
     def skip_thresholds(self) -> tuple[int, ...]:
         """Returns the scale index below which symbols are skipped, per level."""
         return tuple(self.info["skip_thresholds"])
+
+    def in_precision(self, precision: str) -> "Bundle":
+        """Returns the model with float networks that compute in another precision.
+
+        Parameters stay float32, and what chooses the coder's tables stays as exact as
+        it was. A family whose modules have no `dtype` is returned as it is: there the
+        precision of products is JAX's `jax_default_matmul_precision`.
+
+        Raises:
+          ModelError: no model computes so.
+        """
+        if precision not in PRECISIONS:
+            raise ModelError(
+                f"precision {precision!r} is not known to this version, which has "
+                f"{', '.join(PRECISIONS)}; update jaxnvc."
+            )
+        if precision == self.precision:
+            return self
+        dtype = getattr(jnp, precision)
+        units = {
+            unit: model.clone(dtype=dtype)
+            for unit, model in (("intra", self.intra), ("inter", self.inter))
+            if hasattr(model, "dtype")
+        }
+        return dataclasses.replace(self, precision=precision, **units)
 
 
 def released() -> dict[str, pathlib.Path]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import jax
+import numpy as np
 import pytest
 
 from jaxnvc.cli import models, options
@@ -14,7 +15,13 @@ from jaxnvc.cli.device import cache_folder
 from jaxnvc.cli.progress import Progress, Style
 from jaxnvc.cli.rate import first_true
 from jaxnvc.cli.source import is_constant
+from jaxnvc.codecs import registry
+from jaxnvc.codecs.protocol import first_params
+from jaxnvc.evaluation.bench_codec import synthetic_frames
+from jaxnvc.models import presets
+from jaxnvc.models.bundle import Bundle, load_bundle
 from tests.cli.conftest import INFO, moving, write_video
+from tests.toy import Toy
 
 
 def test_rates_and_sizes_are_read_as_people_write_them():
@@ -182,10 +189,13 @@ def test_bench_prints_what_was_measured(cli, monkeypatch):
     assert (found.code, json.loads(found.out)) == (0, result)
 
 
-def test_bench_codec_needs_a_clip(cli):
-    found = cli("bench", "codec")
-    assert found.code == 2
-    assert "--clip" in found.err
+def test_bench_codec_knows_presets_and_refuses_what_cannot_be_timed(cli):
+    few = cli("bench", "codec", "--units", "2")
+    assert few.code == 2
+    assert "2 units are too few" in few.err
+    unknown = cli("bench", "codec", "--model", "dcvc_uf/xl")
+    assert unknown.code == 5
+    assert "dcvc_uf/xl" in unknown.err
 
 
 def test_bench_train_needs_a_run(cli):
@@ -194,11 +204,62 @@ def test_bench_train_needs_a_run(cli):
     assert "give a file of configs/ with --config" in found.err
 
 
-def test_bench_codec_times_both_directions_and_the_parts(cli, clip, model):
-    arguments = ("--clip", clip, "--size", "64x48", "--parts", "--json", *model)
-    found = cli("bench", "codec", *arguments)
+def test_bench_codec_times_streams_and_their_parts(cli, clip, monkeypatch):
+    toy = Toy()
+    model = Bundle(
+        name="toy",
+        family="toy",
+        intra=toy,
+        inter=toy,
+        params=dict.fromkeys(("intra", "inter"), first_params(toy, jax.random.key(0))),
+        model_id=bytes(16),
+        portable=True,
+        info={"skip_thresholds": [0, 0, 0]},
+    )
+    weights = {"intra": "untrained", "inter": "untrained"}
+    monkeypatch.setattr(presets, "open_model", lambda name: (model, weights))
+    options = ("--model", "toy", "--size", "64x48", "--units", "3", "--stages")
+    found = cli("bench", "codec", *options, "--clip", clip, "--json")
     assert found.code == 0
-    (run,) = json.loads(found.out)["runs"]
-    assert run["encode"]["fps"] > 0
-    assert run["decode"]["fps"] > 0
-    assert run["parts_ms"]["finish"] > 0
+    report = json.loads(found.out)
+    assert report["weights"] == weights
+    assert (report["dtype"], report["frames"]) == ("float32", "clip")
+    assert report["process_peak_mib"] > 50
+    (run,) = report["runs"]
+    assert (run["num_frames"], run["width"], run["height"]) == (4, 64, 48)
+    assert run["bpp"] == 8 * run["num_bytes"] / (4 * 64 * 48)
+    for way in ("encode", "decode"):
+        row = run[way]
+        assert row["fps"] > 0
+        assert 0 < row["p50_ms"] <= row["p95_ms"]
+        assert 0 < row["compile_s"] < row["first_use_s"]
+        assert set(row["parts_ms"]) == {"to_device", "networks", "rans", "to_host"}
+        assert all(0 < x["p50"] <= x["p95"] for x in row["parts_ms"].values())
+    assert run["stages_ms"]["finish"] > 0
+
+
+def test_synthetic_frames_move_and_have_the_size_asked_for():
+    first, second = synthetic_frames(33, 19, 2)
+    assert [p.shape for p in first.planes] == [(19, 33), (10, 17), (10, 17)]
+    np.testing.assert_array_equal(second.y[1:, 2:], first.y[:-1, :-2])
+    assert first.y.std() > 10
+
+
+@pytest.mark.parametrize("preset", registry.PRESETS)
+def test_every_preset_is_a_pair_that_can_be_measured(preset, monkeypatch):
+    def none(model):
+        return presets.UNTRAINED, {}
+
+    monkeypatch.setattr(presets, "weights_of", none)
+    bundle, weights = presets.open_model(preset)
+    assert weights == {"intra": "untrained", "inter": "untrained"}
+    assert bundle.inter == registry.build(preset)
+    assert bundle.intra.frames_per_unit == 1
+    alone = preset.split("/")[1].startswith("intra") or preset.startswith("intra/")
+    assert (bundle.intra == bundle.inter) == alone
+
+
+def test_a_preset_has_its_released_weights():
+    bundle, weights = presets.open_model("avs_eem/lite")
+    assert weights == {"intra": "eem-lite", "inter": "eem-lite"}
+    assert bundle.skip_thresholds == load_bundle("eem-lite").skip_thresholds
