@@ -14,7 +14,7 @@ import functools
 import json
 import math
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -76,18 +76,13 @@ def count(model: UnitCodec, size: tuple[int, int] = FULL_HD) -> dict[str, Any]:
     Returns:
       What `complexity` returns, less its name and what papers print.
     """
-    multiple = model.size_multiple
-    width, height = (ceil_to(side, multiple) for side in size)
-    key = jax.random.key(0)
-    params = jax.eval_shape(functools.partial(first_params, model), key)
-    x = jax.ShapeDtypeStruct((1, height // 2, width // 2, PACKED_CHANNELS), jnp.float32)
+    params, x = shapes_of(model, size)
+    width, height = 2 * x.shape[2], 2 * x.shape[1]
     pixels = width * height * model.frames_per_unit
     counts = {}
-    for side, program in (("encoder", _encode), ("decoder", _decode)):
+    for side, program in (("encoder", encode), ("decoder", decode)):
         traced = jax.make_jaxpr(functools.partial(program, model))(params, x)
-        macs = collections.Counter()
-        _count(traced.jaxpr, "", 1, macs)
-        counts[side] = _by_module(macs, params)
+        counts[side] = _by_module(products(traced.jaxpr), params)
     modules = {
         name: {
             "parameters": _size(params.get(name, ())),
@@ -109,6 +104,15 @@ def count(model: UnitCodec, size: tuple[int, int] = FULL_HD) -> dict[str, Any]:
     }
 
 
+def shapes_of(model: UnitCodec, size: tuple[int, int]):
+    """Returns the shapes of the parameters and of a packed picture, padded."""
+    width, height = (ceil_to(side, model.size_multiple) for side in size)
+    key = jax.random.key(0)
+    params = jax.eval_shape(functools.partial(first_params, model), key)
+    shape = (1, height // 2, width // 2, PACKED_CHANNELS)
+    return params, jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
 def count_macs(jaxpr) -> int:
     """Counts the multiply-accumulates of any traced program.
 
@@ -117,9 +121,69 @@ def count_macs(jaxpr) -> int:
     Args:
       jaxpr: as `jax.make_jaxpr` gives it.
     """
-    macs = collections.Counter()
-    _count(jaxpr.jaxpr, "", 1, macs)
-    return macs.total()
+    return sum(product.macs for product in products(jaxpr.jaxpr))
+
+
+class Product(NamedTuple):
+    """A convolution or matrix product of a traced program, all its turns together.
+
+    Attributes:
+      path: the names it has, of modules and scopes.
+      macs: multiply-accumulates.
+      activation_bytes: of its first operand and its result.
+      weight_bytes: of its second operand.
+    """
+
+    path: str
+    macs: int
+    activation_bytes: int
+    weight_bytes: int
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it runs on every unit, not only where references start afresh."""
+        names = (part.split(".")[0] for part in self.path.split("/"))
+        return not set(_REFRESH_ONLY).intersection(names)
+
+
+def products(jaxpr, path: str = "", times: int = 1) -> list[Product]:
+    """Lists the products of a program, of conditionals the dearest branch.
+
+    Args:
+      jaxpr: as `jax.make_jaxpr(...)(...).jaxpr`.
+      path: of names it is run under.
+      times: it is run.
+    """
+    found = []
+    for equation in _live(jaxpr):
+        name = equation.primitive.name
+        here = f"{path}/{equation.source_info.name_stack}"
+        if REFRESH_SCOPE in here.split("/"):
+            continue
+        if name == "conv_general_dilated":
+            found.append(_product_of(equation, here, times, _convolution(equation)))
+        elif name == "dot_general" and SELECTION not in here:
+            found.append(_product_of(equation, here, times, _matmul(equation)))
+        elif name == "cond":
+            branches = [
+                products(b.jaxpr, here, times) for b in equation.params["branches"]
+            ]
+            found += max(branches, key=lambda some: sum(p.macs for p in some))
+        else:
+            repeats = equation.params.get("length", 1) if name == "scan" else 1
+            for inner in _programs_in(equation):
+                found += products(inner, here, times * repeats)
+    return found
+
+
+def _product_of(equation, path: str, times: int, macs: int) -> Product:
+    left, right = (times * _num_bytes(atom) for atom in equation.invars[:2])
+    out = times * _num_bytes(equation.outvars[0])
+    return Product(path, times * macs, left + out, right)
+
+
+def _num_bytes(atom) -> int:
+    return math.prod(atom.aval.shape) * atom.aval.dtype.itemsize
 
 
 def format_complexity(result: dict[str, Any]) -> str:
@@ -168,36 +232,19 @@ def _size(tree) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
 
 
-def _encode(model: UnitCodec, params, x):
+def encode(model: UnitCodec, params, x):
+    """Runs the encoder's networks as far as the next unit needs them."""
     state, _ = model.apply(
         {"params": params}, x, method=functools.partial(run_unit, encoding=True)
     )
     return state
 
 
-def _decode(model: UnitCodec, params, x):
+def decode(model: UnitCodec, params, x):
+    """Runs the decoder's networks."""
     return model.apply(
         {"params": params}, x, method=functools.partial(run_unit, encoding=False)
     )
-
-
-def _count(jaxpr, path: str, times: int, macs: collections.Counter) -> None:
-    """Adds the multiply-accumulates of a program, by the path of names they have."""
-    for equation in _live(jaxpr):
-        name = equation.primitive.name
-        here = f"{path}/{equation.source_info.name_stack}"
-        if REFRESH_SCOPE in here.split("/"):
-            continue
-        if name == "conv_general_dilated":
-            macs[here] += times * _convolution(equation)
-        elif name == "dot_general" and SELECTION not in here:
-            macs[here] += times * _product(equation)
-        elif name == "cond":
-            _count_dearest(equation.params["branches"], here, times, macs)
-        else:
-            repeats = equation.params.get("length", 1) if name == "scan" else 1
-            for inner in _programs_in(equation):
-                _count(inner, here, times * repeats, macs)
 
 
 def _live(jaxpr) -> list:
@@ -213,15 +260,6 @@ def _live(jaxpr) -> list:
 def _variables(atoms) -> set:
     """Keeps variables; literals carry their value."""
     return {atom for atom in atoms if not hasattr(atom, "val")}
-
-
-def _count_dearest(branches, path: str, times: int, macs: collections.Counter) -> None:
-    """Adds the most expensive of a conditional's branches."""
-    counted = []
-    for branch in branches:
-        counted.append(collections.Counter())
-        _count(branch.jaxpr, path, times, counted[-1])
-    macs.update(max(counted, key=lambda one: sum(one.values())))
 
 
 def _programs_in(equation) -> list:
@@ -243,17 +281,17 @@ def _convolution(equation) -> int:
     return math.prod(equation.outvars[0].aval.shape) * per_output // between
 
 
-def _product(equation) -> int:
+def _matmul(equation) -> int:
     (summed, _), _ = equation.params["dimension_numbers"]
     left = equation.invars[0].aval.shape
     out = math.prod(equation.outvars[0].aval.shape)
     return out * math.prod(left[axis] for axis in summed)
 
 
-def _by_module(macs: collections.Counter, params) -> collections.Counter:
+def _by_module(found: list[Product], params) -> collections.Counter:
     """Sums by the first name on each path that is a part of the model, or `_OTHER`."""
     total = collections.Counter()
-    for path, count in macs.items():
-        names = (part.split(".")[0] for part in path.split("/"))
-        total[next((name for name in names if name in params), _OTHER)] += count
+    for product in found:
+        names = (part.split(".")[0] for part in product.path.split("/"))
+        total[next((name for name in names if name in params), _OTHER)] += product.macs
     return total
