@@ -30,6 +30,8 @@ class Stage:
         window, without gradient; 0 for never.
       repeat_share: share of steps that do so.
       trainable: regular expressions of the parameters that move; none for all.
+      back_and_forth: clips shorter than a window are played forwards and backwards in
+        turn; else they are left out.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Stage:
     most_repeats: int = 0
     repeat_share: float = 0.0
     trainable: tuple[str, ...] = ()
+    back_and_forth: bool = False
 
     def __post_init__(self):
         if self.crop % 32:

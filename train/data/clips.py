@@ -29,7 +29,8 @@ class Clip:
 
     def holds(self, stage: Stage) -> bool:
         """Tells whether a window of a stage fits."""
-        return len(self.y) >= stage.frames and min(self.y.shape[1:]) >= stage.crop
+        fewest = 2 if stage.back_and_forth else stage.frames
+        return len(self.y) >= fewest and min(self.y.shape[1:]) >= stage.crop
 
 
 def _planes(packed: np.ndarray, height: int, width: int):

@@ -9,20 +9,30 @@ from train.data.clips import Clip
 def cut(clip: Clip, stage: Stage, rng: np.random.Generator):
     """Cuts a window at a random place and time, a fifth of them at double speed.
 
+    A clip that is shorter than the window runs forwards and backwards in turn.
+
     Returns:
       y [T, crop, crop] and uv [T, crop/2, crop/2, 2] of the clip's type.
     """
-    length, height, width = clip.y.shape
-    intervals = stage.frames - 1
-    may_skip = 2 * intervals < length
-    stride = 2 if may_skip and rng.random() < 0.2 else 1
-    first = rng.integers(length - stride * intervals)
-    times = slice(first, first + stride * intervals + 1, stride)
+    _, height, width = clip.y.shape
+    times = _times(len(clip.y), stage.frames, rng)
     top = rng.integers((height - stage.crop) // 2 + 1) * 2
     left = rng.integers((width - stage.crop) // 2 + 1) * 2
     y = clip.y[times, top : top + stage.crop, left : left + stage.crop]
     half = slice(top // 2, (top + stage.crop) // 2)
     return y, clip.uv[times, half, left // 2 : (left + stage.crop) // 2]
+
+
+def _times(length: int, frames: int, rng: np.random.Generator) -> slice | np.ndarray:
+    if length < frames:
+        period = 2 * (length - 1)
+        time = np.arange(frames) % period
+        return np.minimum(time, period - time)
+    intervals = frames - 1
+    may_skip = 2 * intervals < length
+    stride = 2 if may_skip and rng.random() < 0.2 else 1
+    first = rng.integers(length - stride * intervals)
+    return slice(first, first + stride * intervals + 1, stride)
 
 
 def augmented(y, uv, rng) -> tuple[np.ndarray, np.ndarray]:
