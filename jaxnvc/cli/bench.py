@@ -65,10 +65,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "bench train needs a run: give a file of configs/ with --config."
         )
-    if args.units < 3:
+    if args.units < 4:
         raise UsageError(
-            f"{args.units} units are too few to time, as the first two are left out; "
-            "give 3 or more with --units."
+            f"{args.units} units are too few to time, as the first two and the last "
+            "are left out; give 4 or more with --units."
         )
     device.prepare(args.cache_dir, args.precision)
     result, as_table = _PARTS[args.part](args)

@@ -32,7 +32,7 @@ import numpy as np
 from flax import struct
 from jax import lax
 
-from jaxnvc.entropy import rans_rows, tables
+from jaxnvc.entropy import rans_kernel, rans_rows, tables
 from jaxnvc.entropy.rans_rows import LOW, MASK16
 from jaxnvc.entropy.tables import ScaleTable
 from jaxnvc.errors import BitstreamError
@@ -317,7 +317,7 @@ def pop(
     depth = rans_rows.row_capacity(rans_rows.num_rows(len(index), lanes), lanes)
     grid = rans_rows.place_rows(base, active, rank, lanes, depth, -1)
     rows = rans_rows.num_rows(count, lanes)
-    state, read, out = rans_rows.pop_rows(
+    state, read, out = rans_kernel.chosen_pop_rows(
         decoder.state, decoder.read, decoder.words, grid, rows, packed
     )
     symbols = out.reshape(-1).at[rank].get(mode="clip").astype(jnp.int32)

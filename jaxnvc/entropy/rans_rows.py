@@ -259,15 +259,16 @@ def _next_words(words, read, rank):
     return window.at[jnp.minimum(rank + shift, lanes - 1)].get(mode="clip")
 
 
-def _pop_row(state, base, read, words, packed):
+def pop_row(state, base, read, look_up, words_at, count):
     """Decodes one symbol per lane; a negative base leaves a lane as it is.
 
     Args:
       state: uint32 [N].
-      base: int32 [N], offset of the lane's scale in `packed`.
+      base: int32 [N], offset of the lane's scale in the packed table.
       read: int32, words read so far.
-      words: uint16 [capacity].
-      packed: uint32 [S * NUM_SLOTS].
+      look_up: gives the packed table's entries at int32 [N], all within it.
+      words_at: gives words[read + rank] of (read, rank int32 [N]), whatever `read`.
+      count: what `count_before` does.
 
     Returns:
       The next states, words read, and symbols int8 [N], `ESCAPED` for an escape.
@@ -278,9 +279,9 @@ def _pop_row(state, base, read, words, packed):
     key = (slot << 16) | MASK16
     magnitude = jnp.zeros_like(base)
     for step in _SEARCH_STEPS:
-        probe = packed.at[base + magnitude + step].get(mode="promise_in_bounds")
+        probe = look_up(base + magnitude + step)
         magnitude = jnp.where(probe <= key, magnitude + step, magnitude)
-    entry = packed.at[base + magnitude].get(mode="promise_in_bounds")
+    entry = look_up(base + magnitude)
     frequency, begin = entry & MASK16, entry >> 16
     offset = slot - begin
     second = offset >= frequency
@@ -290,10 +291,10 @@ def _pop_row(state, base, read, words, packed):
     # Only the escape's single interval can end exactly at the last slot.
     symbol = jnp.where(begin + frequency == 1 << _PB, ESCAPED, symbol)
     refill = used & (state < LOW)
-    rank, count = count_before(refill)
-    word = _next_words(words, read, rank).astype(jnp.uint32)
+    rank, taken = count(refill)
+    word = words_at(read, rank).astype(jnp.uint32)
     state = jnp.where(refill, state << 16 | word, state)
-    return state, read + count, symbol.astype(jnp.int8)
+    return state, read + taken, symbol.astype(jnp.int8)
 
 
 def pop_rows(state, read, words, bases, count, packed):
@@ -311,10 +312,18 @@ def pop_rows(state, read, words, bases, count, packed):
       The states and words read after the last row, and int8 [T, N] symbols.
     """
 
+    def look_up(at):
+        return packed.at[at].get(mode="promise_in_bounds")
+
+    def words_at(read, rank):
+        return _next_words(words, read, rank)
+
     def body(row, carry):
         state, read, symbols = carry
         base = lax.dynamic_index_in_dim(bases, row, keepdims=False)
-        state, read, symbol = _pop_row(state, base, read, words, packed)
+        state, read, symbol = pop_row(
+            state, base, read, look_up, words_at, count_before
+        )
         symbols = lax.dynamic_update_index_in_dim(symbols, symbol, row, 0)
         return state, read, symbols
 

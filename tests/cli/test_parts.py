@@ -190,9 +190,9 @@ def test_bench_prints_what_was_measured(cli, monkeypatch):
 
 
 def test_bench_codec_knows_presets_and_refuses_what_cannot_be_timed(cli):
-    few = cli("bench", "codec", "--units", "2")
+    few = cli("bench", "codec", "--units", "3")
     assert few.code == 2
-    assert "2 units are too few" in few.err
+    assert "3 units are too few" in few.err
     unknown = cli("bench", "codec", "--model", "dcvc_uf/xl")
     assert unknown.code == 5
     assert "dcvc_uf/xl" in unknown.err
@@ -218,7 +218,7 @@ def test_bench_codec_times_streams_and_their_parts(cli, clip, monkeypatch):
     )
     weights = {"intra": "untrained", "inter": "untrained"}
     monkeypatch.setattr(presets, "open_model", lambda name: (model, weights))
-    options = ("--model", "toy", "--size", "64x48", "--units", "3", "--stages")
+    options = ("--model", "toy", "--size", "64x48", "--units", "4", "--stages")
     found = cli("bench", "codec", *options, "--clip", clip, "--json")
     assert found.code == 0
     report = json.loads(found.out)
@@ -226,8 +226,8 @@ def test_bench_codec_times_streams_and_their_parts(cli, clip, monkeypatch):
     assert (report["dtype"], report["frames"]) == ("float32", "clip")
     assert report["process_peak_mib"] > 50
     (run,) = report["runs"]
-    assert (run["num_frames"], run["width"], run["height"]) == (4, 64, 48)
-    assert run["bpp"] == 8 * run["num_bytes"] / (4 * 64 * 48)
+    assert (run["num_frames"], run["width"], run["height"]) == (5, 64, 48)
+    assert run["bpp"] == 8 * run["num_bytes"] / (5 * 64 * 48)
     for way in ("encode", "decode"):
         row = run[way]
         assert row["fps"] > 0
