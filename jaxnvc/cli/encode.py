@@ -63,7 +63,7 @@ def add(commands) -> None:
         "--precision",
         choices=["float32", "bfloat16"],
         default="float32",
-        help="of the networks' products on a GPU or TPU: bfloat16 is faster, and "
+        help="of the networks: bfloat16 is faster on a GPU or TPU, and "
         "decoded pixels drift a little from the encoder's (default: float32)",
     )
     put("--recon", metavar="FILE", help="also write what a decoder will show")

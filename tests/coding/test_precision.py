@@ -2,10 +2,12 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import pytest
 
 from jaxnvc.bitstream import ArithmeticProfile
+from jaxnvc.cli.stream import load_codec
 from jaxnvc.coding.codec import Codec, here
 from jaxnvc.coding.decoder import Sequence
 from jaxnvc.errors import ModelError
@@ -48,6 +50,22 @@ def test_a_decoder_computes_in_what_the_stream_says(published, monkeypatch):
     Sequence(published, header(published.in_precision("bfloat16")))
     Sequence(published.in_precision("bfloat16"), header(published))
     assert chosen == [(jnp.bfloat16,) * 2, (jnp.float32,) * 2]
+
+
+def test_the_command_decodes_as_the_stream_says(published, monkeypatch, capsys):
+    monkeypatch.setattr("jaxnvc.load", lambda model: Codec(published), raising=False)
+    half = header(published.in_precision("bfloat16"))
+    elsewhere = dataclasses.replace(half.profile, device_kind="abacus")
+    before = jax.config.jax_default_matmul_precision
+    try:
+        codec, _ = load_codec(half, "any")
+        assert codec.bundle.inter.dtype == jnp.bfloat16
+        assert jax.config.jax_default_matmul_precision == "bfloat16"
+        assert capsys.readouterr().err == ""
+        load_codec(dataclasses.replace(half, profile=elsewhere), "any")
+        assert "abacus" in capsys.readouterr().err
+    finally:
+        jax.config.update("jax_default_matmul_precision", before)
 
 
 def test_a_precision_of_another_version_is_refused(published):
