@@ -1,6 +1,7 @@
 """What a training run is: a frozen table of stages and their settings."""
 
 import dataclasses
+import enum
 import importlib.util
 import pathlib
 from typing import Any
@@ -8,6 +9,26 @@ from typing import Any
 from jaxnvc.errors import UsageError
 
 _PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
+
+
+class Objective(enum.Enum):
+    """What a stage descends; R in bits per luma pixel, D the weighted distortion.
+
+    Source: equations 1 to 3 of AVS-EEM v9.2, its progressive training.
+    """
+
+    JOINT = "R + lam D"
+    MOTION = "R of the motion + lam D of what motion alone predicts"
+    RESIDUAL = "R of all but the motion + lam D"
+    TEACHER = "error of the flow teacher's vectors"
+    STUDENT = "distance of the codec's flow network to the teacher"
+
+    def __repr__(self) -> str:
+        return str(self)  # A configuration's repr is code.
+
+
+# They train networks that find motion, and code nothing.
+FLOW_OBJECTIVES = (Objective.TEACHER, Objective.STUDENT)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,6 +53,7 @@ class Stage:
       trainable: regular expressions of the parameters that move; none for all.
       back_and_forth: clips shorter than a window are played forwards and backwards in
         turn; else they are left out.
+      objective: what is descended.
     """
 
     name: str
@@ -46,6 +68,7 @@ class Stage:
     repeat_share: float = 0.0
     trainable: tuple[str, ...] = ()
     back_and_forth: bool = False
+    objective: Objective = Objective.JOINT
 
     def __post_init__(self):
         if self.crop % 32:
@@ -75,6 +98,16 @@ class Stage:
                 f"Stage.most_repeats is {self.most_repeats} and repeat_share is "
                 f"{self.repeat_share}, but both or neither are above 0; change either."
             )
+        if self.objective is Objective.MOTION and self.frames != 2:
+            raise UsageError(
+                f"Stage.frames is {self.frames}, but motion alone leaves no decoded "
+                "frame to go on from; choose 2."
+            )
+        if self.objective in FLOW_OBJECTIVES and self.crop % 64:
+            raise UsageError(
+                f"Stage.crop is {self.crop}, but flow networks see multiples of 64; "
+                "choose one."
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,8 +118,12 @@ class TrainConfig:
       name: name of the model.
       intra: preset of the intra codec.
       inter: preset of the inter codec.
+      teacher: of the codec's flow network, a name of `train.flow.teacher`; None where
+        no stage needs it.
       stages: the curriculum.
       clips: folder of videos.
+      long_clips: folder of the videos for windows of more than 7 frames, which is all
+        that Vimeo-90k's have; None for `clips`.
       stills: folder of images for synthetic motion, or None.
       still_share: share of windows made from stills.
       seed: of data and initialisation.
@@ -112,6 +149,8 @@ class TrainConfig:
     inter: str
     stages: tuple[Stage, ...]
     clips: str
+    teacher: str | None = None
+    long_clips: str | None = None
     stills: str | None = None
     still_share: float = 0.25
     seed: int = 0
@@ -134,6 +173,13 @@ class TrainConfig:
             raise UsageError(
                 f"precision is {self.precision!r}, but it is one of "
                 f"{', '.join(_PRECISIONS)}; choose one."
+            )
+        if not self.teacher and any(
+            s.objective in FLOW_OBJECTIVES for s in self.stages
+        ):
+            raise UsageError(
+                "a stage trains flow networks, but TrainConfig.teacher is None; name "
+                "a teacher."
             )
 
     def stage_at(self, step: int) -> tuple[Stage, int]:

@@ -30,7 +30,7 @@ def export_params(
 
     Args:
       config: the run that names the model and its presets.
-      params: {"intra": .., "inter": ..}.
+      params: {"intra": .., "inter": ..}; a teacher among them stays behind.
       path: bundle to write.
       steps: how long the weights were trained.
 
@@ -54,7 +54,7 @@ def export_params(
         "steps": steps,
         **units,
     }
-    return save_bundle(path, params, meta)
+    return save_bundle(path, {unit: params[unit] for unit in units}, meta)
 
 
 def mean_of(params: dict, other: dict) -> dict:

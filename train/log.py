@@ -10,8 +10,11 @@ import numpy as np
 from etils import epath
 
 from jaxnvc.errors import UsageError
-from train.config import Stage, TrainConfig
+from train.config import FLOW_OBJECTIVES, Stage, TrainConfig
+from train.losses import LEVELS
 from train.throughput import Program, peak_flops
+
+_LEVEL_KEYS = tuple(f"psnr_{name}" for name in LEVELS)
 
 
 class Log:
@@ -65,7 +68,7 @@ class Log:
         self._waited += waited_s
         if (step + 1) % self._config.log_every:
             return
-        mean = {key: float(np.mean([m[key] for m in self._pending])) for key in metrics}
+        mean = _mean(self._pending)
         seconds = time.monotonic() - self._since
         steps = len(self._pending)
         rate = steps * self._stage.batch * self._stage.frames / seconds
@@ -87,7 +90,7 @@ class Log:
         self.write(line)
         left = (self._config.total_steps - step - 1) * seconds / steps
         _say(
-            f"step={step + 1} {self._stage.name} {_quality(mean)} "
+            f"step={step + 1} {self._stage.name} {_said(self._stage, mean)} "
             f"{rate:.1f}fps {100 * flops / self._peak_flops:.0f}% of peak "
             f"wait {100 * self._waited / seconds:.0f}% eta={left / 60:.0f}min",
         )
@@ -110,12 +113,33 @@ class Log:
                     self._events.add_scalar(f"{prefix}/{key}", value, step)
 
 
-def _quality(mean: dict[str, float]) -> str:
-    """Words rate, quality and cost; a stage of intra frames has no others."""
+def _mean(steps: list[dict]) -> dict[str, float]:
+    """Averages metrics; those of a quality level over the steps that had it."""
+    mean = {}
+    for key in steps[0]:
+        values = np.array([metrics[key] for metrics in steps], float)
+        if key in _LEVEL_KEYS:
+            values = values[~np.isnan(values)]
+        if values.size:
+            mean[key] = float(values.mean())
+    return mean
+
+
+def _said(stage: Stage, mean: dict[str, float]) -> str:
+    """Tells the metrics that a stage is about."""
+    if stage.objective in FLOW_OBJECTIVES:
+        return " ".join(f"{key} {value:.3f}" for key, value in mean.items())
+    levels = [
+        f"{key.removeprefix('psnr_')} {mean[key]:.2f}"
+        for key in _LEVEL_KEYS
+        if key in mean
+    ]
+    by_level = f" ({', '.join(levels)})" if levels else ""
     text = [f"I {mean['bpp_intra']:.3f}bpp {mean['psnr_intra']:.2f}dB"]
     costs = f"logJ {mean['log_j_intra']:.3f}"
-    if "bpp_inter" in mean:
-        text.append(f"P {mean['bpp_inter']:.4f}bpp {mean['psnr_inter']:.2f}dB")
+    if "bpp_inter" in mean:  # not where the intra codec is trained alone
+        rate, quality = mean["bpp_inter"], mean["psnr_inter"]
+        text.append(f"P {rate:.4f}bpp {quality:.2f}dB{by_level}")
         costs += f" {mean['log_j_inter']:.3f}"
     return " ".join([*text, costs])
 

@@ -13,6 +13,8 @@ from jaxnvc.codecs.protocol import NUM_QP
 from jaxnvc.layers.transform import luma_step
 
 _STEP_LAM = 10.0
+# Frames of a group of four by quality level, see `jaxnvc.coding.gop.level_of`.
+LEVELS = ("key", "middle", "odd")
 
 
 def lam_table() -> np.ndarray:
@@ -33,6 +35,21 @@ def relative_cost(cost: jax.Array, floor: float = 0.02) -> jax.Array:
     qp and every clip counts alike, as it does in a BD-rate.
     """
     return cost / jnp.maximum(jax.lax.stop_gradient(cost), floor)
+
+
+def psnr_by_level(mse: jax.Array, levels: jax.Array) -> dict[str, jax.Array]:
+    """Averages PSNR over the units of each quality level; NaN where there is none.
+
+    Args:
+      mse: of units [L, B].
+      levels: int [L], of `LEVELS`.
+    """
+    psnr = psnr_db(mse).mean(-1)
+    return {
+        f"psnr_{name}": jnp.where(levels == level, psnr, 0).sum()
+        / (levels == level).sum()
+        for level, name in enumerate(LEVELS)
+    }
 
 
 def psnr_db(mse: jax.Array) -> jax.Array:

@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -11,6 +13,7 @@ from flax import struct
 from jaxnvc.codecs import registry
 from jaxnvc.codecs.protocol import UnitCodec, first_params
 from train.config import TrainConfig, whole_units
+from train.flow.teacher import build_teacher, first_teacher_params
 from train.optim import optimiser
 
 
@@ -19,7 +22,7 @@ class TrainState(struct.PyTreeNode):
 
     Attributes:
       step: int32, steps taken.
-      params: {"intra": .., "inter": ..}.
+      params: {"intra": .., "inter": ..}, and "teacher" where a run has one.
       averaged: exponential moving average of `params`.
       opt_state: optimiser state.
     """
@@ -32,10 +35,11 @@ class TrainState(struct.PyTreeNode):
 
 @dataclasses.dataclass(frozen=True)
 class Models:
-    """The two modules of a model."""
+    """The two modules of a model, and the teacher of its flow network."""
 
     intra: UnitCodec
     inter: UnitCodec
+    teacher: nn.Module | None = None
 
 
 def fitted(config: TrainConfig) -> tuple[Models, TrainConfig]:
@@ -47,18 +51,17 @@ def fitted(config: TrainConfig) -> tuple[Models, TrainConfig]:
 def build_models(config: TrainConfig) -> Models:
     """Builds the modules a configuration names."""
     return Models(
-        intra=registry.build(config.intra), inter=registry.build(config.inter)
+        intra=registry.build(config.intra),
+        inter=registry.build(config.inter),
+        teacher=build_teacher(config.teacher) if config.teacher else None,
     )
 
 
 def initial_state(models: Models, config: TrainConfig) -> TrainState:
     """Initialises parameters and optimiser."""
+    starts = _starts(models).items()
     return _state_of(
-        config,
-        {
-            name: initial_params(getattr(models, name), config.seed)
-            for name in ("intra", "inter")
-        },
+        config, {name: _once(start)(config.seed) for name, start in starts}
     )
 
 
@@ -66,14 +69,26 @@ def abstract_state(models: Models, config: TrainConfig) -> TrainState:
     """Returns shapes and types of `initial_state`, without computing it."""
 
     def state():
-        key = jax.random.key(config.seed)
-        params = {
-            name: first_params(getattr(models, name), key)
-            for name in ("intra", "inter")
-        }
-        return _state_of(config, params)
+        starts = _starts(models).items()
+        return _state_of(config, {name: start(config.seed) for name, start in starts})
 
     return jax.eval_shape(state)
+
+
+def _starts(models: Models) -> dict[str, Callable]:
+    """Returns what makes the first parameters of each module from a seed."""
+    starts = {
+        name: functools.partial(_seeded, first_params, getattr(models, name))
+        for name in ("intra", "inter")
+    }
+    if models.teacher:
+        teacher = functools.partial(_seeded, first_teacher_params, models.teacher)
+        starts["teacher"] = teacher
+    return starts
+
+
+def _seeded(first: Callable, model, seed: int) -> dict:
+    return first(model, jax.random.key(seed))
 
 
 def _state_of(config: TrainConfig, params: dict) -> TrainState:
@@ -88,9 +103,10 @@ def _state_of(config: TrainConfig, params: dict) -> TrainState:
 
 def initial_params(model: UnitCodec, seed: int):
     """Returns freshly initialised parameters of a family's module."""
-    # Run once, it is all compile time: a third of it without optimisation.
-    init = jax.jit(
-        functools.partial(first_params, model),
-        compiler_options={"xla_backend_optimization_level": 0},
-    )
-    return init(jax.random.key(seed))
+    return _once(functools.partial(_seeded, first_params, model))(seed)
+
+
+def _once(function: Callable) -> Callable:
+    """Compiles what runs once: a third of the time without optimisation."""
+    options = {"xla_backend_optimization_level": 0}
+    return jax.jit(function, compiler_options=options)

@@ -6,7 +6,8 @@ import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
 
-from train.config import Stage, TrainConfig
+from train.config import FLOW_OBJECTIVES, Stage, TrainConfig
+from train.flow.objectives import flow_grads
 from train.optim import only_trainable, optimiser
 from train.state import Models, TrainState
 from train.window import Window, window_grads
@@ -31,14 +32,19 @@ def train_step(
     clip = window.clip
     if jnp.issubdtype(clip.dtype, jnp.unsignedinteger):
         clip = clip.astype(jnp.float32) / jnp.iinfo(clip.dtype).max
-    grads, metrics = window_grads(
-        models,
-        state.params,
-        window.replace(clip=clip),
-        config.intra_weight,
-        tuple(size // models.inter.frames_per_unit for size in stage.groups),
-        repeated=stage.most_repeats > 0,
-    )
+    if stage.objective in FLOW_OBJECTIVES:
+        key = jax.random.fold_in(jax.random.key(config.seed), state.step)
+        grads, metrics = flow_grads(models, state.params, clip, stage.objective, key)
+    else:
+        grads, metrics = window_grads(
+            models,
+            state.params,
+            window.replace(clip=clip),
+            config.intra_weight,
+            tuple(size // models.inter.frames_per_unit for size in stage.groups),
+            repeated=stage.most_repeats > 0,
+            objective=stage.objective,
+        )
     trainable = stage.trainable
     if stage.frames == 1:
         trainable = trainable or ("^intra/",)

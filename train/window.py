@@ -22,10 +22,19 @@ import numpy as np
 from flax import struct
 from jax import lax
 
-from jaxnvc.codecs.protocol import NUM_QP, Cond, State, UnitCodec, still_unit
+from jaxnvc.codecs.protocol import (
+    NUM_QP,
+    Cond,
+    MotionCodec,
+    State,
+    UnitCodec,
+    still_unit,
+)
 from jaxnvc.coding.gop import level_of
-from jaxnvc.coding.unit import Estimate, estimate_unit
-from train.losses import distortion, lam_table, psnr_db, relative_cost
+from jaxnvc.coding.unit import Estimate, estimate_motion, estimate_unit
+from jaxnvc.errors import UsageError
+from train.config import Objective
+from train.losses import distortion, lam_table, psnr_by_level, psnr_db, relative_cost
 from train.state import Models
 
 
@@ -81,12 +90,15 @@ class Costs(NamedTuple):
     mse: jax.Array
 
 
-def _costs(unit: Estimate, x: jax.Array, lam: jax.Array, weights) -> Costs:
-    """Returns the costs of a unit, for lam [B] and the frames' weights [N]."""
+def _costs(unit: Estimate, x: jax.Array, lam: jax.Array, weights, first=0) -> Costs:
+    """Returns the costs of a unit, for lam [B] and the frames' weights [N].
+
+    The bits of stages before `first` count for nothing.
+    """
     mse = distortion(unit.x_hat, x)
     bpp = unit.bits / (4 * math.prod(x.shape[1:-1]))
     weighted = (weights[None] * mse.reshape(len(mse), -1)).mean(-1)
-    return Costs(bpp.sum(-1) + lam * weighted, bpp, mse)
+    return Costs(bpp[:, first:].sum(-1) + lam * weighted, bpp, mse)
 
 
 def intra_costs(model: UnitCodec, params, window: Window, weight: float):
@@ -130,7 +142,15 @@ def opening_state(model: UnitCodec, params, window: Window, reference) -> State:
     return lax.stop_gradient(lax.fori_loop(0, window.repeats, again, first))
 
 
-def inter_costs(model: UnitCodec, params, window: Window, state: State, at, known):
+def inter_costs(
+    model: UnitCodec,
+    params,
+    window: Window,
+    state: State,
+    at,
+    known,
+    objective: Objective = Objective.JOINT,
+):
     """Codes some of the units 1.. from a buffer.
 
     Args:
@@ -140,11 +160,13 @@ def inter_costs(model: UnitCodec, params, window: Window, state: State, at, know
       state: decoded buffer before them.
       at: int [L], unit numbers in order, the intra frame being 0.
       known: bool [L], false for padding, which costs nothing and changes nothing.
+      objective: what of a unit counts.
 
     Returns:
       The buffer after them and their costs [L, B], those of padding meaningless.
     """
     codec, cond = model.bind({"params": params}), window.cond()
+    estimate, first = _counted(model, objective)
     lam = jnp.asarray(lam_table())[cond.qp]
     units, before = in_chunks(window.clip, model.frames_per_unit)
     x = units[at - 1]
@@ -157,15 +179,29 @@ def inter_costs(model: UnitCodec, params, window: Window, state: State, at, know
         level = level_of(window.phase + window.repeats + number, model.num_levels)
         refresh = window.refresh & (number == 1)
         weights = _weights(model, window, number)
-        unit = estimate_unit(
+        unit = estimate(
             model, params, state, source, cond.replace(level=level, refresh=refresh)
         )
         kept = jax.tree.map(
             lambda new, old: jnp.where(known, new, old), unit.state, state
         )
-        return kept, _costs(unit, x, lam, weights)
+        return kept, _costs(unit, x, lam, weights, first)
 
     return lax.scan(jax.checkpoint(body), state, (x, sources, at, known))
+
+
+def _counted(model: UnitCodec, objective: Objective):
+    """Returns how a unit is estimated, and the first stage whose bits count."""
+    if objective is Objective.JOINT:
+        return estimate_unit, 0
+    if not isinstance(model, MotionCodec):
+        raise UsageError(
+            f"{objective} needs a codec with motion of its own, which "
+            f"{type(model).__name__} is not; train all of it at once."
+        )
+    if objective is Objective.MOTION:
+        return estimate_motion, 0
+    return estimate_unit, model.num_motion_stages
 
 
 def in_chunks(clip: jax.Array, frames_per_unit: int) -> tuple[jax.Array, jax.Array]:
@@ -223,6 +259,7 @@ def window_grads(
     groups: tuple[int, ...] = (),
     *,
     repeated: bool = False,
+    objective: Objective = Objective.JOINT,
 ):
     """Returns the gradient of the relative cost of windows, and metrics.
 
@@ -233,6 +270,7 @@ def window_grads(
       intra_weight: distortion weight of frame 0.
       groups: inter units per gradient group (static).
       repeated: whether `window.repeats` is heeded (static).
+      objective: what of the inter units counts (static).
     """
 
     def intra_loss(p):
@@ -251,7 +289,7 @@ def window_grads(
     numbers, known = group_numbers(num_inter + 1, groups)
 
     def group_loss(p, state, at, known):
-        state, costs = inter_costs(models.inter, p, window, state, at, known)
+        state, costs = inter_costs(models.inter, p, window, state, at, known, objective)
         mean = (costs.cost * known[:, None]).sum(0) / known.sum()
         share = known.sum() / num_inter
         return share * relative_cost(mean).mean(), (state, costs)
@@ -265,7 +303,7 @@ def window_grads(
     (_, inter_grads), costs = lax.scan(one_group, (first, nothing), (numbers, known))
     inter = jax.tree.map(lambda a: a[np.nonzero(known)], costs)
     grads = {"intra": intra_grads, "inter": inter_grads}
-    return grads, metrics_of(intra, inter)
+    return grads, metrics_of(intra, inter) | level_metrics(models.inter, window, inter)
 
 
 def _opening(model, params, window, reference, repeated: bool) -> State:
@@ -277,7 +315,8 @@ def _opening(model, params, window, reference, repeated: bool) -> State:
 
 def window_metrics(models: Models, params: dict, window: Window, intra_weight: float):
     """Returns the metrics of windows without any gradient."""
-    return metrics_of(*window_costs(models, params, window, intra_weight))
+    intra, inter = window_costs(models, params, window, intra_weight)
+    return metrics_of(intra, inter) | level_metrics(models.inter, window, inter)
 
 
 def window_costs(models: Models, params: dict, window: Window, intra_weight: float):
@@ -290,6 +329,14 @@ def window_costs(models: Models, params: dict, window: Window, intra_weight: flo
         models.inter, params["inter"], window, state, at, jnp.ones(at.shape, bool)
     )
     return intra, inter
+
+
+def level_metrics(model: UnitCodec, window: Window, inter: Costs):
+    """Returns the PSNR of each quality level, where a family has several."""
+    if model.num_levels < 2:
+        return {}
+    numbers = window.phase + window.repeats + 1 + jnp.arange(len(inter.mse))
+    return psnr_by_level(inter.mse, level_of(numbers, model.num_levels))
 
 
 def rd_points(intra: Costs, inter: Costs) -> tuple[jax.Array, jax.Array]:

@@ -15,7 +15,7 @@ to fill the unit, and drop what is decoded of the repetition.
     both     begin -> prior_0 -> symbols_0 -> absorb_0 .. -> finish -> State
 """
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,7 @@ __all__ = [
     "NUM_QP",
     "REFRESH_SCOPE",
     "Cond",
+    "MotionCodec",
     "Prior",
     "Residual",
     "Source",
@@ -100,6 +101,19 @@ class UnitCodec(Protocol):
 
     def finish(self, work: Work, cond: Cond) -> tuple[State, jax.Array]:
         """Returns the next decoded buffer and the unit's picture(s), in [0, 1]."""
+
+
+@runtime_checkable
+class MotionCodec(UnitCodec, Protocol):
+    """A family that codes motion first, in stages of its own.
+
+    Training may then descend the motion and the rest apart.
+    """
+
+    num_motion_stages: int
+
+    def prediction(self, work: Work, cond: Cond) -> jax.Array:
+        """Returns the picture, in [0, 1], that the motion stages alone give."""
 
 
 def still_unit(model: UnitCodec, frame: jax.Array) -> jax.Array:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import struct
 from jax import lax
 
-from jaxnvc.codecs.protocol import Cond, Source, State, UnitCodec
+from jaxnvc.codecs.protocol import Cond, MotionCodec, Source, State, UnitCodec
 from jaxnvc.entropy import rans
 
 
@@ -61,9 +61,32 @@ def estimate_unit(
       cond: conditions.
     """
     codec = model.bind({"params": params})
+    work, bits = _estimate_stages(codec, state, source, cond, model.num_stages)
+    state, x_hat = codec.finish(work, cond)
+    return Estimate(state=state, x_hat=x_hat, bits=bits)
+
+
+def estimate_motion(
+    model: MotionCodec, params, state: State, source: Source, cond: Cond
+) -> Estimate:
+    """Runs a unit's motion stages alone, with the arguments of `estimate_unit`.
+
+    Returns:
+      What motion predicts as `x_hat`, no bits for the other stages, and the state as
+      it was: the unit is not whole.
+    """
+    codec = model.bind({"params": params})
+    count = model.num_motion_stages
+    work, bits = _estimate_stages(codec, state, source, cond, count)
+    bits = jnp.pad(bits, ((0, 0), (0, model.num_stages - count)))
+    return Estimate(state=state, x_hat=codec.prediction(work, cond), bits=bits)
+
+
+def _estimate_stages(codec: UnitCodec, state: State, source: Source, cond, count: int):
+    """Runs the first stages; returns the work and the bits of each [B, count]."""
     work = codec.begin(state, cond)
     bits = []
-    for stage in range(model.num_stages):
+    for stage in range(count):
         prior, work = codec.prior(work, cond, stage)
         residual, source = codec.residual(work, source, cond, stage)
         work = work if residual.work is None else residual.work
@@ -71,8 +94,7 @@ def estimate_unit(
         stage_bits = prior.bits(symbols)
         bits.append(stage_bits.sum(tuple(range(1, stage_bits.ndim))))
         work = codec.absorb(work, prior, symbols, cond, stage)
-    state, x_hat = codec.finish(work, cond)
-    return Estimate(state=state, x_hat=x_hat, bits=jnp.stack(bits, -1))
+    return work, jnp.stack(bits, -1)
 
 
 def encode_unit(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxnvc.errors import UsageError
-from train.config import Stage, TrainConfig
+from train.config import Objective, Stage, TrainConfig
 from train.optim import only_trainable
 from train.step import draw
 
@@ -15,7 +15,7 @@ TREE = {
 }
 
 
-def _stage(**changes) -> Stage:
+def make_stage(**changes) -> Stage:
     settings = {
         "name": "s",
         "steps": 1000,
@@ -53,15 +53,23 @@ def test_patterns_that_match_nothing_are_refused():
         ({"frames": 0}, "1 or more"),
         ({"frames": 1, "most_repeats": 4, "repeat_share": 0.5}, "intra codec alone"),
         ({"most_repeats": 4}, "both or neither"),
+        ({"objective": Objective.MOTION}, "motion alone"),
+        ({"objective": Objective.TEACHER, "crop": 96}, "multiples of 64"),
     ],
 )
 def test_impossible_stages_are_refused_when_made(changes, message):
     with pytest.raises(UsageError, match=message):
-        _stage(**changes)
+        make_stage(**changes)
+
+
+def test_flow_is_not_trained_without_a_teacher():
+    stage = make_stage(objective=Objective.STUDENT)
+    with pytest.raises(UsageError, match="teacher is None"):
+        TrainConfig(name="c", intra="", inter="", clips="", stages=(stage,))
 
 
 def test_still_passes_are_drawn_as_often_and_as_long_as_asked():
-    stage = _stage(most_repeats=40, repeat_share=0.5)
+    stage = make_stage(most_repeats=40, repeat_share=0.5)
     config = TrainConfig(
         name="c", intra="intra/tiny", inter="avs_eem/tiny", stages=(stage,), clips=""
     )

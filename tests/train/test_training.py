@@ -77,7 +77,7 @@ def _start(config, folder, *arguments, devices=1):
     file = folder.parent / f"{folder.name}.py"
     file.write_text(
         "from tests.toy import register\n"
-        "from train.config import Stage, TrainConfig\n"
+        "from train.config import Objective, Stage, TrainConfig\n"
         "register()\n"
         f"def get_config():\n    return {config!r}\n"
     )

@@ -66,6 +66,7 @@ class AvsEem(nn.Module):
         *(f"residual {quarter}" for quarter in range(4)),
     )
     num_stages = len(stage_names)
+    num_motion_stages = _HYPER_STAGE
     num_levels = len(_LEVEL_WEIGHTS)
     frame_weights = tuple(_LEVEL_WEIGHTS[level] for level in (2, 1, 2, 0))
     size_multiple = 32
@@ -257,6 +258,10 @@ class AvsEem(nn.Module):
             history=History.of(work.coded),
         )
         return state, x_hat
+
+    def prediction(self, work: EemWork, cond: Cond) -> jax.Array:
+        """Returns the picture that motion and its context give, without residual."""
+        return jnp.clip(self.transform.inverse(work.mu), 0.0, 1.0)
 
     def _bits_per_error(self, cond: Cond) -> jax.Array:
         """Returns what a squared error of samples in [0, 1] is worth, in bits."""

@@ -17,7 +17,6 @@ from jaxnvc.ops.warp import warp_bilinear
 
 FLOW_SCALE = 20.0
 _MULTIPLE = 64
-_RADIUS = 4
 _FINEST, _COARSEST = 2, 6
 _NUM_GROUPS = 3
 # BT.709, full range: luma, blue and red difference to red, green, blue.
@@ -26,38 +25,43 @@ _TO_RGB = np.array(
 )
 
 
-def _displacements() -> list[tuple[int, int]]:
-    """Lists the 53 (dy, dx): all near ones, every other one further out."""
-    side = range(-_RADIUS, _RADIUS + 1)
-    return [
-        (dy, dx)
-        for dy in side
-        for dx in side
-        if max(abs(dy), abs(dx)) <= 2 or (dy - dx) % 2 == 0
-    ]
+def all_displacements(radius: int) -> list[tuple[int, int]]:
+    """Lists every (dy, dx) of a square."""
+    side = range(-radius, radius + 1)
+    return [(dy, dx) for dy in side for dx in side]
 
 
-def correlation(ours: jax.Array, theirs: jax.Array) -> jax.Array:
+# 53 of 81: all near ones, every other one further out.
+_SPARSE = tuple(
+    (dy, dx)
+    for dy, dx in all_displacements(4)
+    if max(abs(dy), abs(dx)) <= 2 or (dy - dx) % 2 == 0
+)
+
+
+def correlation(ours: jax.Array, theirs: jax.Array, displacements=_SPARSE) -> jax.Array:
     """Correlates features with shifted features of the other frame.
 
     Args:
       ours: [B, h, w, C].
       theirs: [B, h, w, C], zero outside.
+      displacements: D pairs (dy, dx).
 
     Returns:
-      [B, h, w, 53], means over channels of the products.
+      [B, h, w, D], means over channels of the products.
     """
     height, width = ours.shape[1:3]
-    margin = (_RADIUS, _RADIUS)
+    reach = max(max(map(abs, pair)) for pair in displacements)
+    margin = (reach, reach)
     theirs = jnp.pad(theirs, ((0, 0), margin, margin, (0, 0)))
     shifted = (
-        theirs[:, _RADIUS + dy :, _RADIUS + dx :][:, :height, :width]
-        for dy, dx in _displacements()
+        theirs[:, reach + dy :, reach + dx :][:, :height, :width]
+        for dy, dx in displacements
     )
     return jnp.stack([(ours * other).mean(-1) for other in shifted], -1)
 
 
-def _standardised(ours: jax.Array, theirs: jax.Array) -> tuple[jax.Array, jax.Array]:
+def standardised(ours: jax.Array, theirs: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Removes the mean of two feature maps and scales them to unit variance.
 
     Source: UFlow (Jonschkowski et al. 2020), which finds this essential where motion
@@ -86,10 +90,12 @@ def _shuffled(x: jax.Array) -> jax.Array:
 class _Pyramid(nn.Module):
     """Features of one frame at 1/2 to 1/64; those from 1/16 on are averages."""
 
+    width: int
+
     @nn.compact
     def __call__(self, x: jax.Array) -> list[jax.Array]:
         levels = []
-        for width, depth in ((16, 2), (32, 3), (64, 3)):
+        for width, depth in ((self.width, 2), (2 * self.width, 3), (4 * self.width, 3)):
             for i in range(depth):
                 x = leaky(conv(width, stride=1 if i else 2)(x), 0.1)
             levels.append(x)
@@ -101,14 +107,17 @@ class _Pyramid(nn.Module):
 class _LevelDecoder(nn.Module):
     """Correlation, features and the raised vectors to new vectors."""
 
+    width: int
+
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        x = leaky(conv(96)(x), 0.1)
+        wide = 6 * self.width
+        x = leaky(conv(wide)(x), 0.1)
         for _ in range(3):
-            x = leaky(conv(96, feature_group_count=_NUM_GROUPS)(x), 0.1)
+            x = leaky(conv(wide, feature_group_count=_NUM_GROUPS)(x), 0.1)
             x = _shuffled(x)
-        x = leaky(conv(64)(x), 0.1)
-        x = leaky(conv(32)(x), 0.1)
+        x = leaky(conv(4 * self.width)(x), 0.1)
+        x = leaky(conv(2 * self.width)(x), 0.1)
         # Starts near standing still, level by level.
         return conv(2, init=SMALL_INIT)(x)
 
@@ -123,7 +132,13 @@ def _doubling(key, shape, dtype=jnp.float32):
 
 
 class FastFlowNet(nn.Module):
-    """Estimates motion from coarse to fine by correlation."""
+    """Estimates motion from coarse to fine by correlation.
+
+    Attributes:
+      width: channels of the finest features; all other widths are multiples of it.
+    """
+
+    width: int = 16
 
     @nn.compact
     def __call__(self, x: jax.Array, reference: jax.Array) -> jax.Array:
@@ -138,7 +153,7 @@ class FastFlowNet(nn.Module):
           samples of the full size.
         """
         mean = 0.5 * (x + reference).mean((1, 2), keepdims=True)
-        pyramid = _Pyramid(name="pyramid")
+        pyramid = _Pyramid(self.width, name="pyramid")
         ours, theirs = pyramid(x - mean), pyramid(reference - mean)
         flow = jnp.zeros((*ours[-1].shape[:3], 2))
         for level in range(_COARSEST, _FINEST - 1, -1):
@@ -149,10 +164,10 @@ class FastFlowNet(nn.Module):
                 )
                 flow = raised(flow)
                 b = warp_bilinear(b, flow * (FLOW_SCALE / 2**level))
-            matched = leaky(correlation(*_standardised(a, b)), 0.1)
-            reduced = leaky(conv(32, name=f"reduce{level}")(a), 0.1)
+            matched = leaky(correlation(*standardised(a, b)), 0.1)
+            reduced = leaky(conv(2 * self.width, name=f"reduce{level}")(a), 0.1)
             inputs = jnp.concatenate([matched, reduced, flow], -1)
-            flow = flow + _LevelDecoder(name=f"decode{level}")(inputs)
+            flow = flow + _LevelDecoder(self.width, name=f"decode{level}")(inputs)
         return flow
 
 

@@ -65,6 +65,7 @@ class AvsEemBase(nn.Module):
         *(f"residual {segment}" for segment in range(entropy.NUM_SEGMENTS)),
     )
     num_stages = len(stage_names)
+    num_motion_stages = _HYPER
     num_levels = 3
     # The paper's {2.0, 0.2, 0.4, 0.2} over a group of four, the key frame last here.
     frame_weights = (0.2, 0.4, 0.2, 2.0)
@@ -229,14 +230,7 @@ class AvsEemBase(nn.Module):
         residual, confidence = self.residual_decoder(
             y_hat, work.context_coarse, self.scale_residual_decoder(qp, level)
         )
-        feature, x_hat = self.frame_generator(
-            residual,
-            confidence,
-            work.context,
-            self.scale_middle(qp, level),
-            self.scale_feature(qp, level),
-        )
-        x_hat = jnp.clip(x_hat + _MID_GREY, 0.0, 1.0)
+        feature, x_hat = self._generate(work, residual, confidence, cond)
         symbols = entropy.joined(work.symbols)
         state = BaseState(
             fresh=jnp.zeros_like(work.state.fresh),
@@ -249,6 +243,26 @@ class AvsEemBase(nn.Module):
             history=_history(symbols, entropy.joined(work.index)),
         )
         return state, x_hat
+
+    def prediction(self, work: BaseWork, cond: Cond) -> jax.Array:
+        """Returns what the generator makes of the context alone, wholly trusted.
+
+        The paper has a generator for this that serves nothing else.
+        """
+        context = work.context
+        trusted = jnp.zeros_like(context), jnp.ones_like(context)
+        return self._generate(work, *trusted, cond)[1]
+
+    def _generate(self, work: BaseWork, residual, confidence, cond: Cond):
+        """Returns the feature for the next frame and the picture in [0, 1]."""
+        feature, x_hat = self.frame_generator(
+            residual,
+            confidence,
+            work.context,
+            self.scale_middle(cond.qp, cond.level),
+            self.scale_feature(cond.qp, cond.level),
+        )
+        return feature, jnp.clip(x_hat + _MID_GREY, 0.0, 1.0)
 
     def _open_motion(self, work: BaseWork, z_hat, cond: Cond) -> BaseWork:
         old, older = work.state.motion_history, work.state.history
