@@ -1,6 +1,7 @@
 """Random windows of clips as training batches, deterministic per step."""
 
 import concurrent.futures
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -17,6 +18,9 @@ from train.data.clips import (
 from train.data.records import RecordClips, is_dataset
 from train.data.synthetic import moving_window
 from train.data.transforms import augmented, cut, packed
+
+# Frames of a septuplet; longer windows may have clips of their own.
+_SHORT = 7
 
 
 class FolderClips:
@@ -59,7 +63,9 @@ class Windows:
     def __init__(self, config: TrainConfig):
         self._seed = config.seed
         self._share = config.still_share if config.stills else 0.0
-        self._clips = (RecordClips if is_dataset(config.clips) else FolderClips)(config)
+        self._clips = self._long = _videos(config)
+        if config.long_clips:
+            self._long = _videos(dataclasses.replace(config, clips=config.long_clips))
         self._stills = (
             load_folder(config.stills, IMAGE_SUFFIXES) if config.stills else []
         )
@@ -73,18 +79,23 @@ class Windows:
 
     def _window(self, stage: Stage, step: int, row: int) -> np.ndarray:
         rng = np.random.default_rng([self._seed, step, row])
+        clips = self._long if stage.frames > _SHORT else self._clips
         if rng.random() < self._share:
             still = self._stills[rng.integers(len(self._stills))]
             if stage.frames == 1 and still.holds(stage):
                 y, uv = cut(still, stage, rng)
             else:
                 y, uv = moving_window(still, stage.frames, stage.crop, rng)
-            scale = np.iinfo(self._clips.dtype).max // 255
-            y, uv = (plane.astype(self._clips.dtype) * scale for plane in (y, uv))
+            scale = np.iinfo(clips.dtype).max // 255
+            y, uv = (plane.astype(clips.dtype) * scale for plane in (y, uv))
         else:
-            clip = self._clips.draw(stage, step, row, rng)
+            clip = clips.draw(stage, step, row, rng)
             y, uv = cut(clip, stage, rng)
         return packed(*augmented(y, uv, rng))
+
+
+def _videos(config: TrainConfig) -> FolderClips | RecordClips:
+    return (RecordClips if is_dataset(config.clips) else FolderClips)(config)
 
 
 def prefetched(draw: Callable[[int], Any], first: int, end: int) -> Iterator:
