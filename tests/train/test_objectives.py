@@ -146,7 +146,7 @@ def test_motion_alone_is_a_matter_of_motion_and_not_of_the_residual(
 
 
 def test_the_lite_codec_predicts_a_moved_picture_from_motion_alone(tiny):
-    model = tiny.inter
+    model = tiny.bundle.inter
     noise = np.random.default_rng(0).normal(size=(72, 72))
     image = scipy.ndimage.gaussian_filter(noise, 3)
     image = np.clip(0.5 + 0.15 * image / image.std(), 0, 1)

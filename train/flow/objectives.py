@@ -39,7 +39,7 @@ from train.state import Models
 Network = Callable[[jax.Array, jax.Array], jax.Array]
 
 _STRIDE = 4
-_SMOOTHNESS, _KNOWN = 0.05, 0.02
+_SMOOTHNESS, _KNOWN = 0.05, 0.1
 _CELL = 32
 
 
