@@ -98,6 +98,7 @@ PRESETS = {
 # The intra codec beside which an inter preset is measured; intra presets code alone.
 INTRA_OF = {
     "avs_eem/lite": "intra/lite",
+    "avs_eem/lite-float": "intra/lite-float",
     "avs_eem/tiny": "intra/tiny",
     "avs_eem/base": "intra/base",
     "avs_eem/base-portable": "intra/base-portable",
