@@ -41,6 +41,7 @@ class Toy(nn.Module):
 
     config: ToyConfig = ToyConfig()
 
+    stage_names = ("difference",)
     num_stages = 1
     stage_names = ("difference",)
     num_levels = 3

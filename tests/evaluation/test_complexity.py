@@ -10,6 +10,7 @@ from jaxnvc.cli.main import main
 from jaxnvc.evaluation import complexity_table
 from jaxnvc.evaluation.complexity import complexity
 from jaxnvc.models.bundle import load_bundle
+from tests.toy import register
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,8 @@ def test_the_table_adds_up_the_parts_of_a_group_of_symbols():
 
 def test_a_preset_is_timed_on_real_frames():
     clip = str(pathlib.Path(__file__).parents[2] / "examples" / "cars.mkv")
-    found = complexity_table.measure_preset("intra/tiny", clip, (64, 64))
+    intra, _ = register()
+    found = complexity_table.measure_preset(intra, clip, (64, 64))
     assert found["weights"] == "untrained"
     assert found["bits_share"] is None
     assert found["encode_fps"] > 0

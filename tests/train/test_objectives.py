@@ -67,7 +67,7 @@ def metrics_of(clip, params):
 
 
 def _expected(metrics, stages) -> float:
-    weighted = Toy.frame_weights[0] * 10 ** (-metrics["psnr_inter"] / 10)
+    weighted = Toy().frame_weights[0] * 10 ** (-metrics["psnr_inter"] / 10)
     rate = sum(metrics[f"bpp_stage_{stage}"] for stage in stages)
     return rate + lam_table()[QP] * weighted
 
