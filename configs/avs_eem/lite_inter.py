@@ -1,0 +1,41 @@
+"""eem-lite's inter codec on top of the intra codec of `lite_intra.py`.
+
+Short windows and many of them, a third of which start from a reference that has been
+coded up to 16 times, so that the steadiness of `lite_steady.py` stays. The intra codec is
+kept.
+
+Command: python -m train.main --config configs/avs_eem/lite_inter.py
+  --init INTRA.nvcm --out runs/eem-lite-inter
+Hardware: two CPU cores are enough.
+Data: a folder of clips and a folder of stills, --set clips=DIR --set stills=DIR.
+Expected result: docs/models/eem-lite.md, measured.
+"""
+
+import dataclasses
+import pathlib
+
+from train.config import Stage, TrainConfig, load_config
+
+
+def get_config() -> TrainConfig:
+    """Returns the run."""
+    first = load_config(str(pathlib.Path(__file__).with_name("lite.py")))
+    return dataclasses.replace(
+        first,
+        warmup_steps=50,
+        seed=5,
+        stages=(
+            Stage(
+                name="inter",
+                steps=1600,
+                frames=5,
+                batch=4,
+                crop=128,
+                learning_rate=6e-4,
+                final_learning_rate=1e-5,
+                most_repeats=16,
+                repeat_share=0.33,
+                trainable=("^inter/",),
+            ),
+        ),
+    )
