@@ -205,7 +205,7 @@ def test_tables_are_json_too(measured):
 
 def test_the_summary_has_the_figures_of_the_run(measured):
     short = json.loads((measured.folder / "short.json").read_text())
-    assert short["command"].startswith("jaxnvc ")
+    assert short["command"].startswith("jaxnvc")
     assert short["environments"] == [measured.lines[0]["environment"]]
     lines = {(line["codec"], line["setting"]): line for line in measured.lines}
     assert len(short["points"]) == len(lines)
