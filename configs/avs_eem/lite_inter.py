@@ -8,7 +8,7 @@ Command: python -m train.main --config configs/avs_eem/lite_inter.py
   --init INTRA.nvcm --out runs/eem-lite-inter
 Hardware: two CPU cores are enough.
 Data: a folder of clips and a folder of stills, --set clips=DIR --set stills=DIR.
-Expected result: docs/models/eem-lite.md, measured.
+Expected result: not measured.
 """
 
 import dataclasses

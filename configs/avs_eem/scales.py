@@ -8,7 +8,7 @@ Command, once as it is and once with --set intra=intra/lite-float --set
   --init jaxnvc/models/eem-lite.nvcm --out runs/scales --set clips=DIR --set stills=DIR
   --set validation=OTHER_CLIPS
 Hardware: two CPU cores are enough.
-Expected result: docs/bench/README.md, measured.
+Expected result: not measured.
 """
 
 import dataclasses
