@@ -5,7 +5,8 @@ work; here the whole loop is one Pallas kernel of one block, lowered through Tri
 
 It is not used unless the environment says JAXNVC_RANS=pallas, and then on CUDA devices
 alone: it has been checked by interpretation and by lowering, and has never been run or
-measured on a GPU.
+measured on a GPU. JAX 0.12 announces the end of Pallas's Triton backend; if the kernel
+proves its worth on a GPU, it moves to Mosaic there.
 """
 
 import os

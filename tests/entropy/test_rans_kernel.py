@@ -58,18 +58,25 @@ def test_the_kernel_stays_within_a_damaged_payload(rows, kernel):
     assert_same(kernel(*damaged), jax.jit(rans_rows.pop_rows)(*damaged))
 
 
-def lowered_for_cuda(rows) -> str:
-    # A new function each time: a switch is read when a program is traced.
-    program = jax.jit(lambda *args: rans_kernel.chosen_pop_rows(*args))
-    lowered = program.trace(*rows).lower(lowering_platforms=("cuda",))
-    return lowered.as_text()
+def lowered_for_cuda(function, *args) -> str:
+    """Lowers for a GPU that need not be there."""
+    device = jax.sharding.AbstractDevice("NVIDIA H100", None, "gpu")
+    mesh = jax.sharding.AbstractMesh((1,), ("x",), abstract_device=device)
+    with jax.sharding.use_abstract_mesh(mesh):
+        traced = jax.jit(function).trace(*args)
+        return traced.lower(lowering_platforms=("cuda",)).as_text()
+
+
+def chosen(*args):
+    # A new function each time: the switch is read when a program is traced.
+    return lowered_for_cuda(lambda *a: rans_kernel.chosen_pop_rows(*a), *args)
 
 
 def test_a_gpu_gets_the_kernel_only_where_it_is_asked_for(rows, monkeypatch):
     monkeypatch.delenv("JAXNVC_RANS", raising=False)
-    assert "rans_pop_rows" not in lowered_for_cuda(rows)
+    assert "rans_pop_rows" not in chosen(*rows)
     monkeypatch.setenv("JAXNVC_RANS", "pallas")
-    assert "rans_pop_rows" in lowered_for_cuda(rows)
+    assert "rans_pop_rows" in chosen(*rows)
 
 
 @pytest.mark.parametrize("lanes", rans.LANE_CHOICES)
@@ -77,6 +84,5 @@ def test_the_kernel_lowers_for_every_choice_of_lanes(rows, lanes):
     _, read, words, _, used, packed = rows
     state = jnp.full(lanes, rans_rows.LOW, jnp.uint32)
     bases = jnp.zeros((4, lanes), jnp.int32)
-    program = jax.jit(rans_kernel.pop_rows)
-    traced = program.trace(state, read, words, bases, used, packed)
-    assert "rans_pop_rows" in traced.lower(lowering_platforms=("cuda",)).as_text()
+    args = (state, read, words, bases, used, packed)
+    assert "rans_pop_rows" in lowered_for_cuda(rans_kernel.pop_rows, *args)
