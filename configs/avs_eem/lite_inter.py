@@ -1,8 +1,8 @@
 """eem-lite's inter codec on top of the intra codec of `lite_intra.py`.
 
 Short windows and many of them, a third of which start from a reference that has been
-coded up to 16 times, so that the steadiness of `lite_steady.py` stays. The intra codec is
-kept.
+coded up to 16 times, so that the steadiness of `lite_steady.py` stays. The intra codec
+is kept.
 
 Command: python -m train.main --config configs/avs_eem/lite_inter.py
   --init INTRA.nvcm --out runs/eem-lite-inter
