@@ -39,11 +39,11 @@ _TINY_BASE = {
     "num_flows": 2,
 }
 
+_INTRA_LITE = IntraConfig(encoder_depth=3, decoder_depth=6, mean_depth=1)
+
 PRESETS = {
-    "intra/lite": IntraConfig(encoder_depth=3, decoder_depth=6, mean_depth=1),
-    "intra/lite-float": IntraConfig(
-        encoder_depth=3, decoder_depth=6, mean_depth=1, portable=False
-    ),
+    "intra/lite": _INTRA_LITE,
+    "intra/lite-float": dataclasses.replace(_INTRA_LITE, portable=False),
     "intra/tiny": IntraConfig(
         width=16,
         encoder_depth=1,
