@@ -1,5 +1,6 @@
 """Packets in, frames out: the sequence decoder of every family."""
 
+import collections
 import dataclasses
 from collections.abc import Iterable, Iterator
 
@@ -71,7 +72,8 @@ def decode_events(
 ) -> Iterator[DecodedFrame | Damage]:
     """Decodes units in order; what cannot be decoded becomes a `Damage`.
 
-    After damage, decoding goes on at the next intra packet.
+    After damage, decoding goes on at the next intra packet. The device works on unit
+    n + 1 while the host fetches unit n.
 
     Args:
       bundle: the model that made the stream.
@@ -82,16 +84,22 @@ def decode_events(
       ModelError: the model is another one.
     """
     sequence = Sequence(bundle, header)
-    for event in events:
-        if sequence.launch(event):
-            yield from sequence.settle()
+    try:
+        for event in events:
+            if sequence.launch(event) and sequence.num_launched > 1:
+                yield from sequence.settle()
+    except Exception:
+        # Nothing already decoded is lost.
+        yield from sequence.drain()
+        raise
+    yield from sequence.drain()
 
 
 class Sequence:
-    """A clip being decoded: `launch` starts a packet, `settle` waits for it.
+    """A clip being decoded: `launch` starts a packet, `settle` waits for the first.
 
     The two are apart so that a batch can launch one packet on every device
-    before it waits for the first.
+    before it waits for the first, and a device need not wait for the host.
     """
 
     def __init__(
@@ -108,42 +116,62 @@ class Sequence:
         self._device = device
         self._params = jax.device_put(bundle.params, device)
         self._state = None
-        self._launched: tuple | None = None
+        self._launched: collections.deque[tuple] = collections.deque()
+
+    @property
+    def num_launched(self) -> int:
+        """Returns how many events wait to be settled."""
+        return len(self._launched)
 
     def launch(self, event: Packet | Damage) -> bool:
         """Starts an event; returns whether it has a result to wait for."""
         if isinstance(event, Damage):
-            self._state, self._launched = None, (event, None)
+            self._state = None
+            self._launched.append((event, None))
             return True
         if event.kind == PacketKind.INTER and self._state is None:
             return False
         refusal = self._refusal(event)
         if refusal is None:
-            self._launched = (event, self._run(event))
+            decoded = self._run(event)
+            self._state = decoded.state
+            # The state is donated to the next program; only results are kept here.
+            self._launched.append((event, decoded.replace(state=None)))
         else:
-            self._launched = (_undecodable(event, refusal), None)
             self._state = None
+            self._launched.append((_undecodable(event, refusal), None))
         return True
 
     def settle(self) -> list[DecodedFrame | Damage]:
-        """Waits for the launched packet and returns its frames, or one damage.
+        """Waits for the first event launched; returns its frames, or one damage.
 
-        Damage forgets the decoded buffer.
+        Damage forgets what has been decoded from it.
         """
-        (event, decoded), self._launched = self._launched, None
+        event, decoded = self._launched.popleft()
         if decoded is None:
             return [event]
         sound, check = jax.device_get((decoded.sound[0], decoded.check[0]))
         if not sound or int(check) & 0xFFFF != event.check:
-            self._state = None
+            self._forget()
             return [_undecodable(event, "the decoded symbols fail their check")]
-        self._state = decoded.state
         shown = pictures(jax.device_get(decoded.planes), 0, event.num_frames)
         times = event.pts or (None,) * len(shown)
         return [
             DecodedFrame(event.first_frame + i, planes, pts, event)
             for i, (planes, pts) in enumerate(zip(shown, times, strict=True))
         ]
+
+    def drain(self) -> Iterator[DecodedFrame | Damage]:
+        """Settles everything launched."""
+        while self._launched:
+            yield from self.settle()
+
+    def _forget(self) -> None:
+        """Drops the units launched up to the next one that stands for itself."""
+        while self._launched and _follows(self._launched[0][0]):
+            self._launched.popleft()
+        if not self._launched:
+            self._state = None
 
     def _refusal(self, packet: Packet) -> str | None:
         inter = packet.kind == PacketKind.INTER
@@ -174,6 +202,10 @@ class Sequence:
             return self._programs.decode_intra(*key, *inputs)
         state, self._state = self._state, None  # donated
         return self._programs.decode_inter(*key, state, *inputs)
+
+
+def _follows(event: Packet | Damage) -> bool:
+    return isinstance(event, Packet) and event.kind == PacketKind.INTER
 
 
 def _undecodable(packet: Packet, reason: str) -> Damage:

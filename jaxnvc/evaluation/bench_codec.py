@@ -177,12 +177,18 @@ def _decoded(codec: Codec, path: pathlib.Path, frames, qp: int) -> Iterator[None
         reader = StreamReader(file)
         sequence = Sequence(codec.bundle, reader.header)
         for event in reader:
-            if not sequence.launch(event):
-                continue
-            for found in sequence.settle():
-                if isinstance(found, Damage):
-                    raise VerificationError(f"{found.reason}; the codec is broken")
+            if sequence.launch(event) and sequence.num_launched > 1:
+                _settle(sequence)
+                yield
+        while sequence.num_launched:
+            _settle(sequence)
             yield
+
+
+def _settle(sequence: Sequence) -> None:
+    for found in sequence.settle():
+        if isinstance(found, Damage):
+            raise VerificationError(f"{found.reason}; the codec is broken")
 
 
 @contextlib.contextmanager
