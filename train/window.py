@@ -265,7 +265,7 @@ def window_grads(
 
     Args:
       models: the modules.
-      params: {"intra", "inter"}.
+      params: {"intra", "inter"}, and others that get no gradient.
       window: the batch.
       intra_weight: distortion weight of frame 0.
       groups: inter units per gradient group (static).
@@ -279,9 +279,10 @@ def window_grads(
 
     grad = jax.grad(intra_loss, has_aux=True)
     intra_grads, (intra, reference) = grad(params["intra"])
-    nothing = jax.tree.map(jnp.zeros_like, params["inter"])
+    still = jax.tree.map(jnp.zeros_like, params)
+    nothing = still["inter"]
     if window.clip.shape[1] == 1:
-        return {"intra": intra_grads, "inter": nothing}, intra_metrics(intra)
+        return still | {"intra": intra_grads}, intra_metrics(intra)
     if not repeated:
         window = window.replace(repeats=jnp.int32(0))
     first = _opening(models.inter, params["inter"], window, reference, repeated)
@@ -302,7 +303,7 @@ def window_grads(
 
     (_, inter_grads), costs = lax.scan(one_group, (first, nothing), (numbers, known))
     inter = jax.tree.map(lambda a: a[np.nonzero(known)], costs)
-    grads = {"intra": intra_grads, "inter": inter_grads}
+    grads = still | {"intra": intra_grads, "inter": inter_grads}
     return grads, metrics_of(intra, inter) | level_metrics(models.inter, window, inter)
 
 

@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import flax
 import jax
 import jax.numpy as jnp
@@ -94,6 +95,21 @@ def test_a_codec_without_motion_is_trained_all_at_once(clip, params):
     )
     with pytest.raises(UsageError, match="motion of its own"):
         jax.eval_shape(program, params, Window.of(clip, QP), 1.8)
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_teacher_beside_the_codec_stands_still_where_video_is_coded(
+    clip, params, frames
+):
+    taught = params | {"teacher": {"kernel": jnp.ones((3, 2))}}
+    window = Window.of(clip[:, :frames], QP)
+    program = functools.partial(
+        _jit(window_grads, static_argnums=0), Models(Toy(), Toy())
+    )
+    grads, _ = program(taught, window, 1.8)
+    chex.assert_trees_all_equal_shapes_and_dtypes(grads, taught)
+    assert not grads["teacher"]["kernel"].any()
+    assert any(grad.any() for grad in jax.tree.leaves(grads["intra"]))
 
 
 def _motion_unit(model, params, x, before):
