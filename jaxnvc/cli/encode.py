@@ -191,9 +191,12 @@ def _write(args, codec, settings, frames, source: FrameSource, watch) -> None:
         with out.errors():
             writer = StreamWriter(out.file, codec.header(source.info, settings))
         for coded in codec.encode_iter(
-            _kept(frames, waiting), settings, with_times=source.with_times
+            _kept(frames, waiting),
+            settings,
+            with_times=source.with_times,
+            reconstruct=bool(args.recon or args.stats),
         ):
-            sources = [waiting.popleft() for _ in coded.reconstructions]
+            sources = [waiting.popleft() for _ in range(coded.packet.num_frames)]
             with out.errors():
                 num_bytes = writer.write(coded.packet)
             if recon is not None:

@@ -76,10 +76,13 @@ class Search:
     def _settings(self, qp: int):
         return self._codec.settings(qp=qp, gop=self._gop, num_frames=len(self._frames))
 
-    def _encode(self, qp: int):
+    def _encode(self, qp: int, *, reconstruct: bool = False):
         settings = self._settings(qp)
         for coded in self._codec.encode_iter(
-            self._frames, settings, with_times=self._with_times
+            self._frames,
+            settings,
+            with_times=self._with_times,
+            reconstruct=reconstruct,
         ):
             if self._stop():
                 raise KeyboardInterrupt
@@ -101,7 +104,8 @@ class Search:
     def _psnr(self, qp: int) -> float:
         """Returns the mean YUV-PSNR in decibels."""
         total = 0.0
-        shown = (one for coded in self._encode(qp) for one in coded.reconstructions)
+        units = self._encode(qp, reconstruct=True)
+        shown = (one for coded in units for one in coded.reconstructions)
         for frame, reconstruction in zip(self._frames, shown, strict=True):
             pair = [frame.planes], [reconstruction]
             total += psnr_yuv(*pair, self._info.bit_depth)["yuv"]

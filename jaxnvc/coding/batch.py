@@ -56,7 +56,7 @@ def _per_clip(program, *static):
 def _sharded(program, static: tuple, mesh: Mesh, num_batched: int):
     """Compiles a per-clip program over the mesh."""
     split, whole = P(AXIS), P()
-    cond = Cond(qp=split, level=whole, skip=whole, refresh=whole)
+    cond = Cond(qp=split, level=whole, skip=whole, refresh=whole, shown=whole)
     mapped = jax.shard_map(
         _per_clip(program, *static),
         mesh=mesh,

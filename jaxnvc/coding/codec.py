@@ -195,7 +195,8 @@ class Codec:
         )
         out = io.BytesIO()
         with StreamWriter(out, self.header(info, settings, len(planes))) as writer:
-            for coded in self.encode_iter(map(VideoFrame, planes), settings):
+            units = map(VideoFrame, planes)
+            for coded in self.encode_iter(units, settings, reconstruct=False):
                 writer.write(coded.packet)
         return out.getvalue()
 
@@ -205,9 +206,16 @@ class Codec:
         settings: EncodeSettings,
         *,
         with_times: bool = False,
+        reconstruct: bool = True,
     ) -> Iterator[EncodedUnit]:
         """Encodes frames as they come; see `coding.encoder.encode_sequence`."""
-        return encode_sequence(self.bundle, frames, settings, with_times=with_times)
+        return encode_sequence(
+            self.bundle,
+            frames,
+            settings,
+            with_times=with_times,
+            reconstruct=reconstruct,
+        )
 
     def decode(self, stream: bytes | BinaryIO, *, strict: bool = False) -> Video:
         """Decodes a stream.

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxnvc.bitstream import Packet, PacketKind, skip_threshold
@@ -77,7 +78,8 @@ class EncodedUnit:
 
     Attributes:
       packet: for the stream.
-      reconstructions: what a decoder shows, a picture per frame.
+      reconstructions: what a decoder shows, a picture per frame; none where they
+        were not asked for.
     """
 
     packet: Packet
@@ -90,6 +92,7 @@ def encode_sequence(
     settings: EncodeSettings,
     *,
     with_times: bool = False,
+    reconstruct: bool = True,
 ) -> Iterator[EncodedUnit]:
     """Encodes frames of one size, one packet per unit, in order.
 
@@ -100,6 +103,8 @@ def encode_sequence(
       frames: planes of equal size and bit depth, with times if `with_times`.
       settings: quality and structure.
       with_times: puts the frames' times into the packets.
+      reconstruct: returns what a decoder shows; without, the bytes are the same, and a
+        family that predicts from features alone saves the work.
 
     Raises:
       UsageError: a frame differs in size or bit depth from the first.
@@ -112,7 +117,7 @@ def encode_sequence(
         programs = programs or choose_programs(pair, size)
         for number, frame in enumerate(unit.frames, unit.first):
             _check_size(frame.planes, size, number)
-        cond = settings.cond(unit, pair.inter)
+        cond = settings.cond(unit, pair.inter).replace(shown=jnp.bool_(reconstruct))
         planes = unit_planes([[f.planes for f in unit.frames]], unit, pair.inter)
         if unit.position == 0:
             last = programs.encode_intra(bundle.params, planes, cond)
@@ -122,7 +127,8 @@ def encode_sequence(
             )
         times = tuple(frame.pts for frame in unit.frames) if with_times else None
         # The state is donated to the next program; only results are kept here.
-        kept = last.replace(state=None, x=None)
+        planes = last.planes if reconstruct else None
+        kept = last.replace(state=None, x=None, planes=planes)
         pending.append((unit, cond, times, kept))
         if len(pending) > 1:
             yield _fetch(*pending.popleft())
@@ -170,7 +176,8 @@ def _fetch(unit: Unit, cond: Cond, times, encoded: Encoded) -> EncodedUnit:
     """Waits for a unit and makes its packet."""
     payload, planes = jax.device_get((encoded.payload, encoded.planes))
     packet = make_packet(unit, cond, payload, 0, times)
-    return EncodedUnit(packet, pictures(planes, 0, len(unit.frames)))
+    shown = () if planes is None else pictures(planes, 0, len(unit.frames))
+    return EncodedUnit(packet, shown)
 
 
 def make_packet(unit: Unit, cond: Cond, payload, clip: int, times=None) -> Packet:

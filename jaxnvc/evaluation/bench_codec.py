@@ -166,7 +166,8 @@ def _encoded(codec: Codec, path: pathlib.Path, frames, qp: int) -> Iterator[None
     info = VideoInfo(width=frames[0].width, height=frames[0].height)
     header = codec.header(info, settings, len(frames))
     with path.open("wb") as file, StreamWriter(file, header) as writer:
-        for coded in codec.encode_iter(map(VideoFrame, frames), settings):
+        units = map(VideoFrame, frames)
+        for coded in codec.encode_iter(units, settings, reconstruct=False):
             writer.write(coded.packet)
             yield
 

@@ -46,11 +46,11 @@ def encode(
         result.first_use_seconds = _warm_up(codec, sequence, settings)
         writer = StreamWriter(file, codec.header(reader.info, settings))
         began = time.perf_counter()
-        for coded in codec.encode_iter(reader, settings):
+        for coded in codec.encode_iter(reader, settings, reconstruct=False):
             num_bytes = writer.write(coded.packet)
             seconds = time.perf_counter() - began
             result.seconds += seconds
-            others = [None] * (len(coded.reconstructions) - 1)
+            others = [None] * (coded.packet.num_frames - 1)
             result.frame_bytes += [num_bytes, *others]
             result.frame_seconds += [seconds, *others]
             result.frame_kinds += [coded.packet.kind.name.lower()] * (1 + len(others))
@@ -70,7 +70,7 @@ def _warm_up(codec: Codec, sequence: Sequence, settings) -> float:
             return 0.0
         _warm.add(key)
         began = time.perf_counter()
-        for _ in codec.encode_iter(reader, settings):
+        for _ in codec.encode_iter(reader, settings, reconstruct=False):
             pass
     return time.perf_counter() - began
 

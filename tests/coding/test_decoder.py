@@ -9,6 +9,7 @@ import pytest
 from jaxnvc.bitstream import Damage, PacketKind, StreamReader
 from jaxnvc.coding.decoder import decode_events
 from jaxnvc.errors import BitstreamError
+from jaxnvc.video import VideoFrame
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,21 @@ def test_units_come_in_order_while_the_next_one_is_decoded(toy_chunks, stream):
     assert _numbers(decode_events(toy_chunks.bundle, header, packets)) == list(
         range(14)
     )
+
+
+def test_an_encoder_that_reconstructs_nothing_writes_the_same(toy_chunks, cars):
+    settings = toy_chunks.settings(qp=24)
+    shown, silent = (
+        list(
+            toy_chunks.encode_iter(
+                map(VideoFrame, cars[:6]), settings, reconstruct=reconstruct
+            )
+        )
+        for reconstruct in (True, False)
+    )
+    assert [unit.packet for unit in silent] == [unit.packet for unit in shown]
+    assert [len(unit.reconstructions) for unit in shown] == [1, 3, 2]
+    assert not any(unit.reconstructions for unit in silent)
 
 
 def test_units_before_a_fault_of_their_source_are_not_lost(toy_chunks, stream):

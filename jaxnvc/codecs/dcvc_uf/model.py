@@ -233,7 +233,10 @@ class DcvcUf(LatentStages):
         return state, x_hat if self.frames_per_unit > 1 else x_hat[:, 0]
 
     def decode(self, work: UfWork, cond: Cond) -> tuple[UfState, jax.Array]:
-        """Returns the next buffer and the cells [B, N, h8, w8, 192], not clipped."""
+        """Returns the next buffer and the cells [B, N, h8, w8, 192], not clipped.
+
+        No later unit needs the cells: an encoder may do without.
+        """
         y_hat = (work.latent.y_hat * work.latent.coarse).astype(self.dtype)
         feature = self.decoder(y_hat, work.context) * self._row(self.q_decoder, cond)
         state = UfState(
@@ -242,7 +245,13 @@ class DcvcUf(LatentStages):
             memory=work.memory,
             feature=feature,
         )
-        return state, self.recon_head(feature).astype(jnp.float32)
+        batch, height, width, _ = feature.shape
+        cells = self._when(
+            cond.shown,
+            lambda m: m.recon_head(feature).astype(jnp.float32),
+            jnp.zeros((batch, self.frames_per_unit, height, width, CELL_CHANNELS)),
+        )
+        return state, cells
 
     def _temporal_prior(self, memory: jax.Array, cond: Cond) -> jax.Array:
         scale = self._row(self.q_feature, cond)

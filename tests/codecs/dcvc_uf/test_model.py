@@ -5,6 +5,7 @@ A chunk of two frames with every tool of HT-S; the others run in test_parity.py.
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -91,6 +92,16 @@ def test_a_unit_is_as_many_pictures_as_it_has_frames(hts):
     _, x_hat, _ = run(hts.model, hts.params, hts.state, hts.x, Cond.of([20, 40]))
     assert x_hat.shape == hts.x.shape == (2, 2, SIDE, SIDE, 6)
     assert float(jnp.abs(x_hat[:, 0] - x_hat[:, 1]).max()) > 0.01
+
+
+def test_a_unit_whose_pictures_are_not_wanted_leaves_the_same_behind(hts):
+    cond = Cond.of([20, 40])
+    state, x_hat, latent = run(hts.model, hts.params, hts.state, hts.x, cond)
+    unseen = cond.replace(shown=jnp.bool_(False))
+    found = run(hts.model, hts.params, hts.state, hts.x, unseen)
+    chex.assert_trees_all_equal((found[0], found[2]), (state, latent))
+    assert found[1].shape == x_hat.shape
+    assert float(jnp.ptp(found[1])) < 1e-3 < float(jnp.ptp(x_hat))
 
 
 def test_a_refresh_starts_from_the_last_picture_and_forgets_the_memory(hts):
