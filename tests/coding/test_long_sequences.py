@@ -67,6 +67,23 @@ def test_the_decoder_stays_with_the_encoder_for_300_frames(looped, coded):
     assert ours > 30
 
 
+def test_four_quality_levels_up_is_better_and_larger_everywhere(looped):
+    codec, frames = jaxnvc.load("eem-lite"), looped[:4]
+    sizes, quality = [], []
+    for qp in range(64):
+        units = list(codec.encode_iter(map(VideoFrame, frames), codec.settings(qp=qp)))
+        sizes.append(sum(len(unit.packet.payload) for unit in units))
+        shown = [picture for unit in units for picture in unit.reconstructions]
+        quality.append(psnr_yuv(frames, shown)["yuv"])
+    quality, rate = np.array(quality), np.log(sizes)
+    # On so few samples one level may fall behind its neighbour, four never do.
+    assert (quality[4:] > quality[:-4]).all()
+    assert (rate[4:] > rate[:-4]).all()
+    assert np.diff(quality).min() > -0.3
+    assert np.diff(rate).min() > -0.06
+    assert (np.diff(quality) > 0).mean() > 0.9
+
+
 @pytest.mark.parametrize("num_frames", [2, 7, 96, 300])
 def test_skip_thresholds_rise_as_the_formula_says(num_frames):
     """eta = beta exp(0.3 (t / N - 1)) of sigma, rounded to a scale index."""
