@@ -116,8 +116,6 @@ class Codec:
             skip_schedule=rising_schedule(thresholds, num_frames) if rises else (),
             refresh_period=self.info.get("refresh_period", 0),
             intra_boost=self.info.get("intra_boost", 0),
-            golden_period=self.info.get("golden_period", 0),
-            golden_boost=self.info.get("golden_boost", 0),
         )
 
     def header(

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxnvc.bitstream import Packet, PacketKind, skip_threshold
 from jaxnvc.codecs.protocol import NUM_QP, Cond, UnitCodec
-from jaxnvc.coding.gop import Unit, in_units, is_golden, is_refresh, level_of
+from jaxnvc.coding.gop import Unit, in_units, is_refresh, level_of
 from jaxnvc.coding.joint_programs import choose_programs
 from jaxnvc.coding.programs import Encoded, Pair, Size
 from jaxnvc.entropy import rans
@@ -31,9 +31,6 @@ class EncodeSettings:
       refresh_period: inter units between drops of the temporal history, 0 for none.
       intra_boost: added to the qp of intra frames (up to 63): every later frame
         is predicted from them, so their quality pays many times over.
-      golden_period: inter units from one golden unit to the next, 0 for none.
-      golden_boost: added to the qp of golden units (up to 63), which renew what
-        prediction from prediction has worn off.
     """
 
     qp: int = 32
@@ -42,8 +39,6 @@ class EncodeSettings:
     skip_schedule: tuple[tuple[int, tuple[int, ...]], ...] = ()
     refresh_period: int = 0
     intra_boost: int = 0
-    golden_period: int = 0
-    golden_boost: int = 0
 
     def __post_init__(self):
         if not 0 <= self.qp < NUM_QP:
@@ -57,16 +52,22 @@ class EncodeSettings:
                 "intra frame; choose another value."
             )
 
+    def intra_cond(self, frame: int) -> Cond:
+        """Returns the conditions of an intra unit of one clip."""
+        qp = min(self.qp + self.intra_boost, NUM_QP - 1)
+        return Cond.of(qp, 0, self._skip(frame, 0))
+
+    def inter_cond(self, frame: int, level: int, *, refresh: bool = False) -> Cond:
+        """Returns the conditions of an inter unit of one clip."""
+        return Cond.of(self.qp, level, self._skip(frame, level), refresh)
+
     def cond(self, unit: Unit, model: UnitCodec) -> Cond:
         """Returns the conditions of a unit of one clip; `model` is the inter module."""
-        level, refresh, boost = 0, False, self.intra_boost
-        if unit.position:
-            level = level_of(unit.position, model.num_levels)
-            refresh = is_refresh(unit.position, self.refresh_period)
-            golden = is_golden(unit.position, self.golden_period)
-            boost = self.golden_boost if golden else 0
-        qp = min(self.qp + boost, NUM_QP - 1)
-        return Cond.of(qp, level, self._skip(unit.first, level), refresh)
+        if unit.position == 0:
+            return self.intra_cond(unit.first)
+        level = level_of(unit.position, model.num_levels)
+        refresh = is_refresh(unit.position, self.refresh_period)
+        return self.inter_cond(unit.first, level, refresh=refresh)
 
     def _skip(self, frame: int, level: int) -> int:
         return skip_threshold(self.skip_thresholds, self.skip_schedule, frame, level)

@@ -37,16 +37,6 @@ def is_refresh(position: int, period: int) -> bool:
     return period > 0 and position > 1 and (position - 1) % period == 0
 
 
-def is_golden(position: int, period: int) -> bool:
-    """Returns whether an inter unit is coded finer than those around it.
-
-    Args:
-      position: units since the last intra frame, 1 or more.
-      period: units from one to the next, 0 for none.
-    """
-    return period > 0 and position % period == 0
-
-
 # Scale indices by which exp(0.3) raises a scale: eight octaves over 63 of them.
 _RISE = 0.3 / math.log(2) * 63 / 8
 _STEPS = round(_RISE)

@@ -2,8 +2,6 @@
 
 import pytest
 
-from jaxnvc.codecs import registry
-from jaxnvc.coding.encoder import EncodeSettings
 from jaxnvc.coding.gop import in_units
 
 
@@ -33,18 +31,3 @@ def test_a_unit_comes_out_before_the_next_frame_is_asked_for():
 
     for unit in in_units(frames(), -1, 4):
         assert asked[-1] == unit.frames[-1]
-
-
-def test_intra_and_golden_units_are_coded_finer_up_to_the_last_level():
-    model = registry.build("avs_eem/tiny")
-
-    def qps(**settings):
-        settings = EncodeSettings(gop=7, intra_boost=10, **settings)
-        units = in_units(range(9), 7, 1)
-        return [int(settings.cond(unit, model).qp[0]) for unit in units]
-
-    plain = [30, 20, 20, 20, 20, 20, 20, 30, 20]
-    assert qps(qp=20) == plain
-    golden = {"golden_period": 3, "golden_boost": 5}
-    assert qps(qp=20, **golden) == [30, 20, 20, 25, 20, 20, 25, 30, 20]
-    assert qps(qp=60, **golden) == [63, 60, 60, 63, 60, 60, 63, 63, 60]
