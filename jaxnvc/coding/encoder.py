@@ -112,13 +112,14 @@ def encode_sequence(
     """
     pair = Pair(bundle.intra, bundle.inter)
     size, last, programs = None, None, None
+    shown = jnp.bool_(reconstruct)
     pending: collections.deque = collections.deque()
     for unit in in_units(frames, settings.gop, pair.inter.frames_per_unit):
         size = size or _size_of(unit.frames[0].planes)
         programs = programs or choose_programs(pair, size)
         for number, frame in enumerate(unit.frames, unit.first):
             _check_size(frame.planes, size, number)
-        cond = settings.cond(unit, pair.inter).replace(shown=jnp.bool_(reconstruct))
+        cond = settings.cond(unit, pair.inter).replace(shown=shown)
         planes = unit_planes([[f.planes for f in unit.frames]], unit, pair.inter)
         if unit.position == 0:
             last = programs.encode_intra(bundle.params, planes, cond)

@@ -68,7 +68,7 @@ def test_a_test_frame_among_training_clips_is_found(tmp_path, cars, capsys):
     assert found["bits"] == 0
     (tmp_path / "empty").mkdir()
     assert main([*command, "--train", str(tmp_path / "empty")]) == 3
-    assert "holds no video or picture" in capsys.readouterr().err
+    assert "holds no readable" in capsys.readouterr().err
 
 
 def test_the_released_model_has_not_seen_what_it_is_tested_on(cars):

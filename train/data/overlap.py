@@ -3,8 +3,8 @@
     python -m train.data.overlap --train DIR --train DIR --test DIR --out FILE.json
 
 Every frame gets a perceptual hash that scaling, coding and brightness hardly change;
-frames of one scene differ in few bits, others in about half of them. The file lists
-all hashes and says how near the nearest pair is.
+frames of one scene differ in few bits, others in about half of them. The file says how
+near the nearest of all pairs is, and lists the hash of every twelfth frame.
 
 Source: the difference hash, N. Krawetz, "Kind of like that", 2013, at 16x16.
 """
@@ -14,12 +14,11 @@ import hashlib
 import json
 import pathlib
 import sys
-from collections.abc import Iterator
 
 import numpy as np
 
-from jaxnvc.errors import InputError, JaxnvcError
-from train.data.clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from jaxnvc.errors import JaxnvcError
+from train.data.clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, load_folder
 
 _SIDE = 16
 # Nearer frames are taken for the same picture.
@@ -53,22 +52,15 @@ def describe(folder: pathlib.Path) -> list[dict]:
     """Lists the files of a folder: name, SHA-256 and the hash of every frame.
 
     Raises:
-      InputError: there is no video or picture, or one of them is broken.
+      InputError: there is no video or picture that can be decoded.
     """
-    suffixes = VIDEO_SUFFIXES + IMAGE_SUFFIXES
-    paths = [p for p in sorted(folder.glob("*")) if p.suffix.lower() in suffixes]
-    if not paths:
-        raise InputError(
-            f"{str(folder)!r} holds no video or picture ({', '.join(suffixes)}); "
-            "give another folder."
-        )
     return [
         {
-            "file": path.name,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "frames": [difference_hash(luma) for luma in _lumas(path)],
+            "file": clip.name,
+            "sha256": hashlib.sha256((folder / clip.name).read_bytes()).hexdigest(),
+            "frames": [difference_hash(luma) for luma in clip.y],
         }
-        for path in paths
+        for clip in load_folder(str(folder), VIDEO_SUFFIXES + IMAGE_SUFFIXES)
     ]
 
 
@@ -100,19 +92,6 @@ def _averages(x: np.ndarray, count: int) -> np.ndarray:
     edges = np.linspace(0, len(x), count + 1).round().astype(int)
     edges = np.minimum(edges, len(x) - 1)
     return np.add.reduceat(x, edges[:-1]) / np.maximum(np.diff(edges), 1)[:, None]
-
-
-def _lumas(path: pathlib.Path) -> Iterator[np.ndarray]:
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="gray")
-    except av.FFmpegError as error:
-        raise InputError(
-            f"{str(path)!r} cannot be decoded ({error}); remove or replace it."
-        ) from error
 
 
 def _thinned(files: list[dict]) -> list[dict]:
