@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxnvc.bitstream import Damage, StreamReader, StreamWriter
 from jaxnvc.coding.codec import Codec
-from jaxnvc.coding.decoder import Sequence
+from jaxnvc.coding.decoder import decode_events
 from jaxnvc.errors import UsageError, VerificationError
 from jaxnvc.evaluation.bench_parts import bench_breakdown, bench_stages
 from jaxnvc.evaluation.worker import device_peak_mib, peak_mib
@@ -176,20 +176,11 @@ def _decoded(codec: Codec, path: pathlib.Path, frames, qp: int) -> Iterator[None
     """Reads a stream; yields after each unit."""
     with path.open("rb") as file:
         reader = StreamReader(file)
-        sequence = Sequence(codec.bundle, reader.header)
-        for event in reader:
-            if sequence.launch(event) and sequence.num_launched > 1:
-                _settle(sequence)
+        for found in decode_events(codec.bundle, reader.header, reader):
+            if isinstance(found, Damage):
+                raise VerificationError(f"{found.reason}; the codec is broken")
+            if found.number == found.packet.first_frame:
                 yield
-        while sequence.num_launched:
-            _settle(sequence)
-            yield
-
-
-def _settle(sequence: Sequence) -> None:
-    for found in sequence.settle():
-        if isinstance(found, Damage):
-            raise VerificationError(f"{found.reason}; the codec is broken")
 
 
 @contextlib.contextmanager
