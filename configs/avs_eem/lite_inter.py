@@ -20,22 +20,33 @@ from train.config import Stage, TrainConfig, load_config
 def get_config() -> TrainConfig:
     """Returns the run."""
     first = load_config(str(pathlib.Path(__file__).with_name("lite.py")))
+    stage = Stage(
+        name="inter",
+        steps=0,
+        frames=5,
+        batch=4,
+        crop=128,
+        learning_rate=5e-4,
+        final_learning_rate=1e-5,
+        most_repeats=16,
+        repeat_share=0.33,
+        trainable=("^inter/",),
+    )
     return dataclasses.replace(
         first,
         warmup_steps=50,
-        seed=5,
+        seed=11,
+        fresh=("^inter/hyper/(leave|base)",),
         stages=(
-            Stage(
-                name="inter",
-                steps=1600,
-                frames=5,
-                batch=4,
-                crop=128,
-                learning_rate=6e-4,
-                final_learning_rate=1e-5,
-                most_repeats=16,
-                repeat_share=0.33,
-                trainable=("^inter/",),
+            dataclasses.replace(
+                stage, name="overlap", steps=1250, final_learning_rate=4e-4
+            ),
+            dataclasses.replace(
+                stage,
+                name="settle",
+                steps=2400,
+                learning_rate=4e-4,
+                trainable=("^inter/", "^intra/hyper", "^intra/latent/"),
             ),
         ),
     )

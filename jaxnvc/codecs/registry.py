@@ -55,8 +55,8 @@ PRESETS = {
     "intra/base": IntraBaseConfig(),
     "intra/base-portable": IntraBaseConfig(portable=True),
     "intra/base-tiny": IntraBaseConfig(width=16, scale_width=16),
-    "avs_eem/lite": AvsEemConfig(),
-    "avs_eem/lite-float": AvsEemConfig(portable=False),
+    "avs_eem/lite": AvsEemConfig(overlapped=True),
+    "avs_eem/lite-float": AvsEemConfig(overlapped=True, portable=False),
     "avs_eem/tiny": AvsEemConfig(
         width=16,
         memory_channels=8,
@@ -67,6 +67,7 @@ PRESETS = {
         mean_width=16,
         scale_width=16,
         hyper_channels=4,
+        overlapped=True,
     ),
     "avs_eem/base": EemBaseConfig(),
     "avs_eem/base-portable": EemBaseConfig(portable=True),

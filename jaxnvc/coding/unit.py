@@ -91,7 +91,7 @@ def _estimate_stages(codec: UnitCodec, state: State, source: Source, cond, count
         residual, source = codec.residual(work, source, cond, stage)
         work = work if residual.work is None else residual.work
         symbols = prior.quantise(residual)
-        stage_bits = prior.bits(symbols)
+        stage_bits = prior.bits(symbols, residual.value)
         bits.append(stage_bits.sum(tuple(range(1, stage_bits.ndim))))
         work = codec.absorb(work, prior, symbols, cond, stage)
     return work, jnp.stack(bits, -1)

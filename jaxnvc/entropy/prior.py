@@ -89,9 +89,23 @@ class Prior(struct.PyTreeNode):
         """Returns what the coder needs: int32 scale index and bool mask."""
         return self.index.astype(jnp.int32), self.active()
 
-    def bits(self, symbols: jax.Array) -> jax.Array:
-        """Returns the code length of each symbol in bits, 0 where skipped."""
-        return jnp.where(self.active(), code_bits(symbols, self.index), 0.0)
+    def bits(self, symbols: jax.Array, value: jax.Array | None = None) -> jax.Array:
+        """Returns the code length of each symbol in bits, 0 where skipped.
+
+        Args:
+          symbols: whole numbers, shaped as `index`.
+          value: what they were before rounding; given, and where gradients pass
+            straight through, the rate's gradient is that at `value`. At a symbol of
+            zero it would have none, and a latent that sends nothing would drift until
+            it does.
+        """
+        if value is None or not self.straight:
+            return jnp.where(self.active(), code_bits(symbols, self.index), 0.0)
+        bits = code_bits(lax.stop_gradient(symbols), self.index)
+        slope = gaussian_bits(value, lax.stop_gradient(sigma_of(self.index)))
+        # The difference is exactly zero, so that the length stays the coder's.
+        bits = bits + (slope - lax.stop_gradient(slope))
+        return jnp.where(self.active(), bits, 0.0)
 
     def quantise(self, residual: Residual) -> jax.Array:
         """Rounds to symbols, towards zero where that saves more than it costs.

@@ -22,8 +22,8 @@ def search(x: jax.Array, reference: jax.Array, smoothness: jax.Array) -> jax.Arr
     Args:
       x: luma [B, H, W] in 8-bit units, H and W multiples of 8.
       reference: the previous frame's luma, same shape.
-      smoothness: [B], cost of a vector's distance from its neighbourhood, in
-        mean absolute difference per pixel of distance.
+      smoothness: [B], weight of a vector's difference from its neighbourhood, in
+        mean absolute difference of samples: 1.5 log(1 + 2 d) of it for d samples.
 
     Returns:
       float32 [B, H/8, W/8, 2], displacement (x, y) in luma samples: cell p of
@@ -38,6 +38,11 @@ def search(x: jax.Array, reference: jax.Array, smoothness: jax.Array) -> jax.Arr
         flow = _spread(*pyramid[level], flow * 2, cell, smoothness)
         flow = _refine(*pyramid[level], flow, cell, smoothness)
     flow = _subpixel(x, reference, flow, smoothness)
+    return refine(x, reference, flow, smoothness)
+
+
+def refine(x, reference, flow: jax.Array, smoothness: jax.Array) -> jax.Array:
+    """Improves vectors [B, H/8, W/8, 2] a little; the rest is as for `search`."""
     flow = _spread(x, reference, flow, CELL, smoothness, fractional=True)
     return _subpixel(x, reference, flow, smoothness)
 
@@ -202,8 +207,13 @@ def _origins(x: jax.Array, cell: int) -> jax.Array:
 
 
 def _distance(vectors, centre, smoothness):
+    """Costs what it takes to tell a vector from its neighbourhood.
+
+    Like the length of its code, the cost rises by less and less: a cell that has to
+    differ may differ freely.
+    """
     length = jnp.abs(vectors - centre[..., None, :]).sum(-1)
-    return smoothness[:, None, None, None] * length
+    return smoothness[:, None, None, None] * 1.5 * jnp.log1p(2 * length)
 
 
 def _refine(x, reference, flow, cell: int, smoothness) -> jax.Array:

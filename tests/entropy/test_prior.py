@@ -51,3 +51,18 @@ def test_gradients_pass_where_a_symbol_moves(straight):
     gradient = jax.grad(lambda v: prior.quantise(Residual(v)).sum())(VALUE)
     moves = np.full(400, True) if straight else np.floor(VALUE + 0.5) != 0
     np.testing.assert_array_equal(gradient, moves.astype(np.float32))
+
+
+def test_a_silent_latent_is_told_what_speaking_would_cost():
+    """Rounded to zero, a value passed straight through still knows its rate's slope."""
+    value = jnp.array([0.4, -0.4, 0.0, 1.3])
+    prior = Prior(index=jnp.full(4, 20.0), skip=jnp.int32(0), straight=True)
+
+    def bits(value):
+        symbols = prior.quantise(Residual(value))
+        return prior.bits(symbols, value).sum()
+
+    slope = jax.grad(bits)(value)
+    np.testing.assert_array_equal(jnp.sign(slope), [1, -1, 0, 1])
+    symbols = jnp.floor(value + 0.5)
+    np.testing.assert_array_equal(bits(value), code_bits(symbols, prior.index).sum())

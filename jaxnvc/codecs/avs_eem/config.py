@@ -21,6 +21,9 @@ class AvsEemConfig:
       hyper_channels: channels of the hyper latent.
       rdo_weight: cost in bits of a squared error of one initial step, lam times
         the square of that step; see `jaxnvc.entropy.prior.Prior`.
+      overlapped: predicts the picture by overlapping blocks, each moved by its own
+        vector, from a motion that the encoder refines on the decoded picture; else by
+        vectors blended between cells, as the first released model does.
       portable: takes scale indices from transmitted integers alone, else from float
         features too.
     """
@@ -35,6 +38,7 @@ class AvsEemConfig:
     scale_width: int = 48
     hyper_channels: int = 16
     rdo_weight: float = 7.5
+    overlapped: bool = False
     portable: bool = True
 
     def __post_init__(self):

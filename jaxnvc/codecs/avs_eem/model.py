@@ -106,7 +106,7 @@ class AvsEem(nn.Module):
         )
         self.encoder = BlockStack(c.width, c.encoder_depth)
         self.encoder_out = zero_dense(CELL_CHANNELS, None)
-        self.hyper = HyperPrior(c.hyper_channels, c.mean_width, levels)
+        self.hyper = HyperPrior(c.hyper_channels, c.mean_width, levels, silent=True)
         self.hyper_features = nn.Dense(c.width)
         self.hyper_mean = zero_dense(CELL_CHANNELS, None)
         self.latent = LatentCoder(
@@ -166,12 +166,14 @@ class AvsEem(nn.Module):
 
     def analyse(self, x: jax.Array, x_previous: jax.Array, cond: Cond) -> EemSource:
         """Transforms the source frame and searches its motion."""
-        flow = mv.estimate(x, x_previous, cond)
+        luma = mv.luma_8bit(x)
+        flow = mv.estimate(luma, mv.luma_8bit(x_previous), cond)
         coefficients = self.transform.forward(x)
         return EemSource(
             x=coefficients,
+            luma=luma,
             motion=mv.motion_latent(flow),
-            texture=mv.texture(x),
+            texture=mv.texture(luma),
             y=jnp.zeros_like(coefficients),
         )
 
@@ -205,7 +207,8 @@ class AvsEem(nn.Module):
         """Returns (motion - mu) / step, z, or (y - mu) / step."""
         if stage < _HYPER_STAGE:
             if stage == 0:
-                source = source.replace(motion=self._encode_motion(work, source))
+                motion = self._encode_motion(work, source, cond)
+                source = source.replace(motion=motion)
             weight = source.texture * (self._bits_per_error(cond) * work.motion_step**2)
             residual = self.motion_latent.residual(
                 work.motion, source.motion, work.motion_step, weight, stage
@@ -268,9 +271,12 @@ class AvsEem(nn.Module):
         initial = self.step.initial_factor(cond.qp, cond.level)[..., :1]
         return self.config.rdo_weight / initial**2
 
-    def _encode_motion(self, work: EemWork, source: EemSource) -> jax.Array:
+    def _encode_motion(self, work: EemWork, source: EemSource, cond: Cond):
+        motion = source.motion
+        if self.config.overlapped:
+            motion = mv.adjust(motion, source.luma, work.state.x_hat, cond)
         return self.motion_encoder(
-            source.motion,
+            motion,
             source.x * input_gain(),
             work.motion_features,
             work.motion_step,
@@ -279,7 +285,9 @@ class AvsEem(nn.Module):
     def _mine_context(self, work: EemWork) -> EemWork:
         """Compensates motion in the picture and in the propagated feature."""
         flow = mv.motion_field(work.motion.y_hat)
-        prediction = self.transform.forward(mv.compensate(work.state.x_hat, flow))
+        overlapped = self.config.overlapped
+        moved = mv.compensate(work.state.x_hat, flow, overlapped=overlapped)
+        prediction = self.transform.forward(moved)
         memory = mv.align(work.state.memory, flow)
         context = self.context(prediction * input_gain(), memory)
         mu = prediction + self.mean(context) * work.step

@@ -15,7 +15,8 @@ from jaxnvc.codecs.protocol import Cond
 from jaxnvc.layers.blocks import DepthConvBlock, zero_dense
 from jaxnvc.layers.transform import luma_step
 from jaxnvc.ops import frame
-from jaxnvc.ops.motion_search import search
+from jaxnvc.ops.motion_search import refine, search
+from jaxnvc.ops.overlap import compensate_overlapped
 from jaxnvc.ops.spatial import (
     depth_to_space,
     mean_pool,
@@ -48,50 +49,78 @@ def motion_field(latent: jax.Array) -> jax.Array:
     return depth_to_space(cells.reshape(batch, height, width, MOTION_CHANNELS), 2)
 
 
+def luma_8bit(x: jax.Array) -> jax.Array:
+    """Returns the luma of packed frames [B, H/2, W/2, 6], [B, H, W] in 8-bit units."""
+    return frame.luma(x)[..., 0] * 255
+
+
 def estimate(x: jax.Array, x_previous: jax.Array, cond: Cond) -> jax.Array:
     """Estimates motion between source frames, in the original domain.
 
     Args:
-      x: packed source frame [B, H/2, W/2, 6].
-      x_previous: its source predecessor (never a decoded frame).
+      x: luma of the source frame [B, H, W] in 8-bit units.
+      x_previous: of its source predecessor (never of a decoded frame).
       cond: the smoothness of the field follows qp.
 
     Returns:
       Vectors [B, H/8, W/8, 2] in luma samples, without gradient.
     """
+    return jax.lax.stop_gradient(search(x, x_previous, _smoothness(cond)))
+
+
+def adjust(motion: jax.Array, x: jax.Array, x_hat: jax.Array, cond: Cond) -> jax.Array:
+    """Adjusts the motion to the decoded picture that it is going to move.
+
+    Args:
+      motion: latent of the estimated vectors [B, H/16, W/16, 8].
+      x: luma of the source frame [B, H, W] in 8-bit units.
+      x_hat: packed reference [B, H/2, W/2, 6].
+      cond: as of `estimate`.
+
+    Returns:
+      The latent of better vectors, without gradient.
+    """
+    flow = refine(x, luma_8bit(x_hat), motion_field(motion), _smoothness(cond))
+    return jax.lax.stop_gradient(motion_latent(flow))
+
+
+def _smoothness(cond: Cond) -> jax.Array:
     steps = jnp.asarray(luma_step(np.arange(64)), jnp.float32)[cond.qp]
-    current, previous = (frame.luma(image)[..., 0] * 255 for image in (x, x_previous))
-    return jax.lax.stop_gradient(search(current, previous, _SMOOTHNESS * steps))
+    return _SMOOTHNESS * steps
 
 
 def texture(x: jax.Array) -> jax.Array:
     """Tells how much an error of the motion costs: by the picture's gradient.
 
     Args:
-      x: packed source frame [B, H/2, W/2, 6].
+      x: luma of the source frame [B, H, W] in 8-bit units.
 
     Returns:
       [B, H/16, W/16, 8]: to first order, the sum of squared errors of luma samples
       in [0, 1] that an error of one in this coefficient of the motion latent makes.
     """
-    luma = frame.luma(x)[..., 0]
-    slopes = [jnp.gradient(luma, axis=axis) ** 2 for axis in (2, 1)]
+    slopes = [jnp.gradient(x / 255, axis=axis) ** 2 for axis in (2, 1)]
     energy = mean_pool(jnp.stack(slopes, -1), 16)
     # A coefficient moves 256 samples by half of itself.
     return jnp.tile(64.0 * energy, MOTION_CHANNELS // 2)
 
 
-def compensate(x_hat: jax.Array, flow: jax.Array) -> jax.Array:
+def compensate(x_hat: jax.Array, flow: jax.Array, *, overlapped: bool) -> jax.Array:
     """Predicts a packed frame from the reference picture.
 
     Args:
       x_hat: packed reference [B, H/2, W/2, 6].
       flow: vectors [B, H/8, W/8, 2] in luma samples.
+      overlapped: moves each cell's block by its vector and blends the blocks; else
+        blends the vectors linearly between cells and moves every sample by its own.
 
     Returns:
-      The packed prediction: vectors blended linearly between cells, samples
-      interpolated with the Catmull-Rom kernel.
+      The packed prediction.
     """
+    if overlapped:
+        luma = compensate_overlapped(frame.luma(x_hat), flow)
+        chroma = compensate_overlapped(x_hat[..., 4:], flow * 0.5)
+        return jnp.concatenate([space_to_depth(luma, 2), chroma], -1)
     luma = warp_bicubic(frame.luma(x_hat), resize_bilinear(flow, 8))
     chroma = warp_bicubic(x_hat[..., 4:], resize_bilinear(flow * 0.5, 4))
     return jnp.concatenate([space_to_depth(luma, 2), chroma], -1)

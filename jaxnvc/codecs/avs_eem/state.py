@@ -61,6 +61,7 @@ class EemSource(struct.PyTreeNode):
 
     Attributes:
       x: transform of the source frame [B, h8, w8, 96].
+      luma: source samples [B, H, W] in 8-bit units.
       motion: motion latent to code [B, h16, w16, 8].
       texture: squared error of the prediction per squared sample of motion latent
         [B, h16, w16, 8].
@@ -68,6 +69,7 @@ class EemSource(struct.PyTreeNode):
     """
 
     x: jax.Array
+    luma: jax.Array
     motion: jax.Array
     texture: jax.Array
     y: jax.Array

@@ -55,8 +55,11 @@ class FactorisedPrior(Prior):
     centre: jax.Array | None = None
     curves: Curves | None = None
 
-    def bits(self, symbols: jax.Array) -> jax.Array:
-        """Returns the code length of each symbol in bits, as learned."""
+    def bits(self, symbols: jax.Array, value: jax.Array | None = None) -> jax.Array:
+        """Returns the code length of each symbol in bits, as learned.
+
+        The curves have a slope at whole numbers, so that `value` is not needed.
+        """
         return bits_of(self.curves.probability(symbols + self.centre))
 
 
