@@ -44,7 +44,7 @@ def get_config() -> TrainConfig:
             dataclasses.replace(
                 stage,
                 name="settle",
-                steps=2400,
+                steps=1900,
                 learning_rate=4e-4,
                 trainable=("^inter/", "^intra/hyper", "^intra/latent/"),
             ),

@@ -9,7 +9,7 @@ import jax
 
 from jaxnvc.codecs import registry
 from jaxnvc.codecs.protocol import UnitCodec, first_params
-from jaxnvc.models.bundle import Bundle, load_bundle, released
+from jaxnvc.models.bundle import DEFAULT_MODEL, Bundle, load_bundle, released
 
 UNTRAINED = "untrained"
 _NO_ID = bytes(16)
@@ -65,7 +65,8 @@ def weights_of(model: UnitCodec) -> tuple[str, dict]:
     Returns:
       The released model's name or `UNTRAINED`, and the parameters.
     """
-    for name in released():
+    # Of several released, the default one.
+    for name in sorted(released(), key=lambda name: name != DEFAULT_MODEL):
         bundle = load_bundle(name)
         for unit in ("intra", "inter"):
             if getattr(bundle, unit) == model:

@@ -14,8 +14,12 @@ from tests.coding.test_portability import roughen
 from train.state import initial_params
 
 FOLDER = pathlib.Path(__file__).parent
-MODEL = FOLDER / "tiny.nvcm"
-STREAMS = {"low": (16, -1), "high": (52, 3)}
+# By name: model, qp and gop. The first model blends vectors, see `AvsEemConfig`.
+STREAMS = {
+    "low": ("tiny", 16, -1),
+    "high": ("tiny", 52, 3),
+    "overlapped": ("tiny-overlapped", 40, -1),
+}
 
 
 def small(planes: Yuv420) -> Yuv420:
@@ -27,35 +31,41 @@ def small(planes: Yuv420) -> Yuv420:
     )
 
 
-def _make_model() -> None:
+def model_of(name: str) -> pathlib.Path:
+    """Returns the bundle of a stream."""
+    return FOLDER / f"{STREAMS[name][0]}.nvcm"
+
+
+def _make_model(path: pathlib.Path) -> None:
     from jaxnvc.codecs import registry
 
+    presets = {"intra": "intra/tiny", "inter": "avs_eem/tiny"}
     units = {
         unit: {
             "family": preset.split("/")[0],
             "config": vars(registry.PRESETS[preset]),
         }
-        for unit, preset in (("intra", "intra/tiny"), ("inter", "avs_eem/tiny"))
+        for unit, preset in presets.items()
     }
     params = {
         unit: roughen(initial_params(registry.build(preset), 1))
-        for unit, preset in (("intra", "intra/tiny"), ("inter", "avs_eem/tiny"))
+        for unit, preset in presets.items()
     }
     meta = {"name": "golden-tiny", "portable": True, "skip_thresholds": [8, 10, 12]}
-    save_bundle(str(MODEL), params, {**meta, "refresh_period": 2, **units})
+    save_bundle(str(path), params, {**meta, "refresh_period": 2, **units})
 
 
 def main() -> None:
-    """Writes the model and the streams that are missing."""
-    if not MODEL.exists():
-        _make_model()
-    codec = jaxnvc.load(str(MODEL))
+    """Writes the models and the streams that are missing."""
     with open_video(str(FOLDER.parents[1] / "examples" / "cars.mkv"), frames=6) as clip:
         frames = [small(frame.planes) for frame in clip]
-    for name, (qp, gop) in STREAMS.items():
-        path = FOLDER / f"{name}.nvc"
+    for name, (_, qp, gop) in STREAMS.items():
+        path, model = FOLDER / f"{name}.nvc", model_of(name)
         if path.exists():
             continue
+        if not model.exists():
+            _make_model(model)
+        codec = jaxnvc.load(str(model))
         path.write_bytes(codec.encode(frames, qp=qp, gop=gop, frame_rate=25))
         info = VideoInfo(width=64, height=64)
         with create_video(str(FOLDER / f"{name}.y4m"), info) as writer:
