@@ -1,14 +1,15 @@
-"""eem-lite's inter codec on top of the intra codec of `lite_intra.py`.
+"""eem-lite's inter codec with overlapped compensation, from the model released before.
 
 Short windows and many of them, a third of which start from a reference that has been
-coded up to 16 times, so that the steadiness of `lite_steady.py` stays. The intra codec
-is kept.
+coded up to 16 times, so that the steadiness of `lite_steady.py` stays. The hyper latent
+of the inter codec starts anew, in silence. Of the intra codec the second stage trains
+the entropy model alone, because the rate of its hyper latent has a better slope now.
 
 Command: python -m train.main --config configs/avs_eem/lite_inter.py
-  --init INTRA.nvcm --out runs/eem-lite-inter
+  --init jaxnvc/models/eem-lite-1.nvcm --out runs/eem-lite-inter
 Hardware: two CPU cores are enough.
 Data: a folder of clips and a folder of stills, --set clips=DIR --set stills=DIR.
-Expected result: not measured.
+Expected result: docs/models/eem-lite.md, measured.
 """
 
 import dataclasses
