@@ -67,8 +67,8 @@ def test_the_decoder_stays_with_the_encoder_for_300_frames(looped, coded):
     assert ours > 30
 
 
-def test_four_quality_levels_up_is_better_and_larger_everywhere(looped):
-    codec, frames = jaxnvc.load("eem-lite"), looped[:4]
+def test_four_quality_levels_up_is_better_and_larger_everywhere(cars):
+    codec, frames = jaxnvc.load("eem-lite"), cars[:2]
     sizes, quality = [], []
     for qp in range(64):
         units = list(codec.encode_iter(map(VideoFrame, frames), codec.settings(qp=qp)))
@@ -76,11 +76,11 @@ def test_four_quality_levels_up_is_better_and_larger_everywhere(looped):
         shown = [picture for unit in units for picture in unit.reconstructions]
         quality.append(psnr_yuv(frames, shown)["yuv"])
     quality, rate = np.array(quality), np.log(sizes)
-    # On so few samples one level may fall behind its neighbour, four never do.
+    # On so few frames one level may fall behind its neighbour, four never do.
     assert (quality[4:] > quality[:-4]).all()
     assert (rate[4:] > rate[:-4]).all()
-    assert np.diff(quality).min() > -0.3
-    assert np.diff(rate).min() > -0.06
+    assert np.diff(rate).min() > -0.02
+    assert np.diff(quality).min() > -0.15
     assert (np.diff(quality) > 0).mean() > 0.9
 
 
