@@ -21,14 +21,14 @@ from train.config import Stage, TrainConfig, load_config
 def get_config() -> TrainConfig:
     """Returns the run."""
     first = load_config(str(pathlib.Path(__file__).with_name("lite.py")))
-    stage = Stage(
-        name="inter",
-        steps=0,
+    overlap = Stage(
+        name="overlap",
+        steps=1250,
         frames=5,
         batch=4,
         crop=128,
         learning_rate=5e-4,
-        final_learning_rate=1e-5,
+        final_learning_rate=4e-4,
         most_repeats=16,
         repeat_share=0.33,
         trainable=("^inter/",),
@@ -39,14 +39,13 @@ def get_config() -> TrainConfig:
         seed=11,
         fresh=("^inter/hyper/(leave|base)",),
         stages=(
+            overlap,
             dataclasses.replace(
-                stage, name="overlap", steps=1250, final_learning_rate=4e-4
-            ),
-            dataclasses.replace(
-                stage,
+                overlap,
                 name="settle",
                 steps=1900,
                 learning_rate=4e-4,
+                final_learning_rate=1e-5,
                 trainable=("^inter/", "^intra/hyper", "^intra/latent/"),
             ),
         ),

@@ -8,7 +8,8 @@ improves it by a sample.
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+
+from jaxnvc.ops.windows import cut_windows, edged, last_corner, origins
 
 CELL = 8
 _COARSE_REACH = 4
@@ -113,18 +114,12 @@ def _median3(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
     return jnp.maximum(jnp.minimum(a, b), jnp.minimum(jnp.maximum(a, b), c))
 
 
-def _windows(image: jax.Array, corner: jax.Array, side: int) -> jax.Array:
-    """Gathers windows at integer corners [B, h, w, 2] (x, y).
+def _cells_last(image: jax.Array, corner: jax.Array, side: int) -> jax.Array:
+    """Cuts windows [side, side, B, h, w], see `cut_windows`.
 
-    Returns [side, side, B, h, w]: the cells stand last, so that sums over a
-    window are vector additions over cells.
+    The cells stand last, so that sums over a window are vector additions over cells.
     """
-
-    def window(plane, at):
-        return lax.dynamic_slice(plane, (at[1], at[0]), (side, side))
-
-    per_image = jax.vmap(jax.vmap(window, (None, 0)), (None, 0))
-    return jnp.transpose(jax.vmap(per_image)(image, corner), (3, 4, 0, 1, 2))
+    return jnp.transpose(cut_windows(image, corner, side), (3, 4, 0, 1, 2))
 
 
 def _block_and_window(x, reference, flow, cell: int):
@@ -134,13 +129,13 @@ def _block_and_window(x, reference, flow, cell: int):
     """
     margin = cell // 2
     block = cell + 2 * margin
-    origin = _origins(x, cell)
-    blocks = _windows(_edged(x, margin), origin, block)
+    origin = origins(x, cell)
+    blocks = _cells_last(edged(x, margin), origin, block)
     far = margin + 1 + cell
-    wide = _edged(reference, far)
+    wide = edged(reference, far)
     corner = origin + flow.astype(jnp.int32) + cell
-    limit = _last_corner(wide, block + 2)
-    return blocks, _windows(wide, jnp.clip(corner, 0, limit), block + 2)
+    limit = last_corner(wide, block + 2)
+    return blocks, _cells_last(wide, jnp.clip(corner, 0, limit), block + 2)
 
 
 def _candidates(flow: jax.Array) -> list[jax.Array]:
@@ -165,15 +160,15 @@ def _spread(x, reference, flow, cell: int, smoothness, *, fractional: bool = Fal
     """
     margin = max(cell // 4, 1)
     side = cell + 2 * margin
-    blocks = _windows(_edged(x, margin), _origins(x, cell), side)
+    blocks = _cells_last(edged(x, margin), origins(x, cell), side)
 
     def predicted(vectors):
         if fractional:
             return _displaced(reference, vectors, cell, margin)
         far = 2 * cell + margin + 2
-        wide = _edged(reference, far)
-        corner = _origins(x, cell) + vectors.astype(jnp.int32) + (far - margin)
-        return _windows(wide, jnp.clip(corner, 0, _last_corner(wide, side)), side)
+        wide = edged(reference, far)
+        corner = origins(x, cell) + vectors.astype(jnp.int32) + (far - margin)
+        return _cells_last(wide, jnp.clip(corner, 0, last_corner(wide, side)), side)
 
     centre = _smooth_median(flow)
     candidates = _candidates(flow)
@@ -183,27 +178,6 @@ def _spread(x, reference, flow, cell: int, smoothness, *, fractional: bool = Fal
     )
     vectors = jnp.stack(candidates, -2)
     return _choose(cost + _distance(vectors, centre, smoothness), vectors)
-
-
-def _edged(image: jax.Array, margin: int) -> jax.Array:
-    """Repeats the edges of [B, H, W] outwards."""
-    return jnp.pad(image, ((0, 0), (margin,) * 2, (margin,) * 2), mode="edge")
-
-
-def _last_corner(image: jax.Array, side: int) -> jax.Array:
-    """Returns the last (x, y) at which a window fits, [1, 1, 1, 2]."""
-    last = jnp.array([image.shape[2], image.shape[1]]) - side
-    return last[None, None, None]
-
-
-def _origins(x: jax.Array, cell: int) -> jax.Array:
-    """Returns the corners of the cells, int32 [B, H/cell, W/cell, 2] as (x, y)."""
-    batch, height, width = x.shape
-    rows, columns = height // cell, width // cell
-    origin = jnp.stack(
-        jnp.meshgrid(jnp.arange(columns) * cell, jnp.arange(rows) * cell), -1
-    )
-    return jnp.broadcast_to(origin, (batch, *origin.shape))
 
 
 def _distance(vectors, centre, smoothness):
@@ -277,11 +251,11 @@ def _displaced(reference, flow, cell: int, margin: int) -> jax.Array:
     """
     side = cell + 2 * margin
     far = 2 * cell + margin + 2
-    wide = _edged(reference, far)
+    wide = edged(reference, far)
     whole = jnp.floor(flow)
-    corner = _origins(reference, cell) + whole.astype(jnp.int32) + (far - margin)
-    limit = _last_corner(wide, side + 1)
-    window = _windows(wide, jnp.clip(corner, 0, limit), side + 1)
+    corner = origins(reference, cell) + whole.astype(jnp.int32) + (far - margin)
+    limit = last_corner(wide, side + 1)
+    window = _cells_last(wide, jnp.clip(corner, 0, limit), side + 1)
     fx, fy = jnp.moveaxis(flow - whole, -1, 0)[:, None, None]
     rows = window[:-1] + (window[1:] - window[:-1]) * fy
     return rows[:, :-1] + (rows[:, 1:] - rows[:, :-1]) * fx

@@ -12,6 +12,7 @@ import numpy as np
 from jax import lax
 
 from jaxnvc.ops.warp import lanczos_weights
+from jaxnvc.ops.windows import cut_windows, edged, last_corner, origins
 
 _TAPS = 6
 
@@ -55,8 +56,9 @@ def _interpolated(planes: jax.Array, flow: jax.Array, cell: int) -> jax.Array:
     before = cell // 2 + _TAPS // 2 - 1
     # Wide enough for a window that lies wholly outside.
     margin = side + before
-    wide = jnp.pad(planes, ((0, 0), (margin,) * 2, (margin,) * 2), mode="edge")
-    windows = _windows(wide, _corners(whole, cell, margin - before, wide, side), side)
+    wide = edged(planes, margin)
+    corner = origins(planes, cell) + whole.astype(jnp.int32) + (margin - before)
+    windows = cut_windows(wide, jnp.clip(corner, 0, last_corner(wide, side)), side)
     across, down = jnp.moveaxis(flow - whole, -1, 0)
     for axis, fraction in ((3, down), (4, across)):
         windows = sum(
@@ -64,26 +66,6 @@ def _interpolated(planes: jax.Array, flow: jax.Array, cell: int) -> jax.Array:
             for k, tap in enumerate(lanczos_weights(fraction))
         )
     return windows
-
-
-def _corners(whole, cell: int, shift: int, wide: jax.Array, side: int) -> jax.Array:
-    """Returns the first sample (row, column) of every window, int32 [N, h, w, 2]."""
-    _, rows, columns, _ = whole.shape
-    cells = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
-    origin = np.stack(cells, -1)[None] * cell + shift
-    corner = whole[..., ::-1].astype(jnp.int32) + origin
-    last = np.array(wide.shape[1:]) - side
-    return jnp.clip(corner, 0, last[None, None, None])
-
-
-def _windows(wide: jax.Array, corner: jax.Array, side: int) -> jax.Array:
-    """Cuts squares [N, h, w, side, side] at `corner` out of planes [N, H, W]."""
-
-    def window(plane, at):
-        return lax.dynamic_slice(plane, (at[0], at[1]), (side, side))
-
-    per_plane = jax.vmap(jax.vmap(window, (None, 0)), (None, 0))
-    return jax.vmap(per_plane)(wide, corner)
 
 
 def _ramps(count: int, cell: int) -> np.ndarray:

@@ -117,13 +117,15 @@ def compensate(x_hat: jax.Array, flow: jax.Array, *, overlapped: bool) -> jax.Ar
     Returns:
       The packed prediction.
     """
-    if overlapped:
-        luma = compensate_overlapped(frame.luma(x_hat), flow)
-        chroma = compensate_overlapped(x_hat[..., 4:], flow * 0.5)
-        return jnp.concatenate([space_to_depth(luma, 2), chroma], -1)
-    luma = warp_bicubic(frame.luma(x_hat), resize_bilinear(flow, 8))
-    chroma = warp_bicubic(x_hat[..., 4:], resize_bilinear(flow * 0.5, 4))
+    move = compensate_overlapped if overlapped else _compensate_blended
+    luma = move(frame.luma(x_hat), flow)
+    chroma = move(x_hat[..., 4:], flow * 0.5)
     return jnp.concatenate([space_to_depth(luma, 2), chroma], -1)
+
+
+def _compensate_blended(x: jax.Array, flow: jax.Array) -> jax.Array:
+    cell = x.shape[1] // flow.shape[1]
+    return warp_bicubic(x, resize_bilinear(flow, cell))
 
 
 def align(memory: jax.Array, flow: jax.Array) -> jax.Array:
