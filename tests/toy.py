@@ -45,6 +45,7 @@ class Toy(nn.Module):
     num_stages = 1
     stage_names = ("difference",)
     num_levels = 3
+    plane_weights = (6.0, 1.0, 1.0)
     portable = True
     size_multiple = 32
 

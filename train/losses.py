@@ -1,8 +1,8 @@
 """Rate and distortion of a window of frames.
 
-J = bits per luma pixel + lam(qp) * w * D, with D = (6 MSE_Y + MSE_U + MSE_V) / 8
-on samples in [0, 1]. The step size that minimises J at high rate is known
-(step**2 = 7.5 / (0.75 lam)), which ties lam to the initial quantiser steps.
+J = bits per luma pixel + lam(qp) * w * D, with D = (6 MSE_Y + c MSE_U + c MSE_V) / 8
+on samples in [0, 1]; c is the codec's. The step size that minimises J at high rate is
+known (step**2 = 7.5 / (0.75 lam)), which ties lam to the initial quantiser steps.
 """
 
 import jax
@@ -22,10 +22,17 @@ def lam_table() -> np.ndarray:
     return (_STEP_LAM / (luma_step(np.arange(NUM_QP)) / 255) ** 2).astype(np.float32)
 
 
-def distortion(x_hat: jax.Array, x: jax.Array) -> jax.Array:
-    """Returns (6 MSE_Y + MSE_U + MSE_V) / 8 of each packed frame [..., h, w, 6]."""
+def distortion(x_hat: jax.Array, x: jax.Array, weights=(6.0, 1.0, 1.0)) -> jax.Array:
+    """Returns the weighted error of each frame.
+
+    Args:
+      x_hat: packed frames [..., h, w, 6].
+      x: what they should be.
+      weights: eighths by which the mean squared errors of Y, U and V count.
+    """
     error = ((x_hat - x) ** 2).mean((-3, -2))
-    return (6 * error[..., :4].mean(-1) + error[..., 4] + error[..., 5]) / 8
+    planes = error[..., :4].mean(-1), error[..., 4], error[..., 5]
+    return sum(w * plane for w, plane in zip(weights, planes, strict=True)) / 8
 
 
 def relative_cost(cost: jax.Array, floor: float = 0.02) -> jax.Array:

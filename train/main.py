@@ -59,9 +59,9 @@ def _train(config, args):
         jax.config.update("jax_compilation_cache_dir", args.cache)
     init = None
     if args.init:
-        from jaxnvc.models.bundle import load_bundle
+        from train.warm_start import load_start
 
-        init = load_bundle(args.init).params
+        init = load_start(args.init, config)
     seconds = args.minutes * 60 if args.minutes else None
     state = run(
         config, args.out, init=init, until_s=seconds, tensorboard=args.tensorboard

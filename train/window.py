@@ -81,8 +81,8 @@ class Costs(NamedTuple):
     Attributes:
       cost: J, bits per luma pixel of every frame plus mean weighted distortion.
       bpp: bits per luma pixel of each stage, [..., B, stages].
-      mse: distortion on samples in [0, 1] of each frame, [..., B], of a chunk's
-        frames [..., B, N].
+      mse: (6 MSE_Y + MSE_U + MSE_V) / 8 on samples in [0, 1] of each frame, [..., B],
+        of a chunk's frames [..., B, N]; in J it has the codec's own weights.
     """
 
     cost: jax.Array
@@ -90,15 +90,18 @@ class Costs(NamedTuple):
     mse: jax.Array
 
 
-def _costs(unit: Estimate, x: jax.Array, lam: jax.Array, weights, first=0) -> Costs:
+def _costs(
+    model: UnitCodec, unit: Estimate, x: jax.Array, lam: jax.Array, weights, first=0
+) -> Costs:
     """Returns the costs of a unit, for lam [B] and the frames' weights [N].
 
     The bits of stages before `first` count for nothing.
     """
-    mse = distortion(unit.x_hat, x)
+    error = distortion(unit.x_hat, x, model.plane_weights)
     bpp = unit.bits / (4 * math.prod(x.shape[1:-1]))
-    weighted = (weights[None] * mse.reshape(len(mse), -1)).mean(-1)
-    return Costs(bpp[:, first:].sum(-1) + lam * weighted, bpp, mse)
+    weighted = (weights[None] * error.reshape(len(error), -1)).mean(-1)
+    cost = bpp[:, first:].sum(-1) + lam * weighted
+    return Costs(cost, bpp, distortion(unit.x_hat, x))
 
 
 def intra_costs(model: UnitCodec, params, window: Window, weight: float):
@@ -118,7 +121,7 @@ def intra_costs(model: UnitCodec, params, window: Window, weight: float):
         model, params, codec.reset(x, cond), codec.analyse(x, x, cond), cond
     )
     lam = jnp.asarray(lam_table())[qp]
-    return _costs(unit, x, lam, jnp.full(1, weight)), unit.x_hat
+    return _costs(model, unit, x, lam, jnp.full(1, weight)), unit.x_hat
 
 
 def opening_state(model: UnitCodec, params, window: Window, reference) -> State:
@@ -185,7 +188,7 @@ def inter_costs(
         kept = jax.tree.map(
             lambda new, old: jnp.where(known, new, old), unit.state, state
         )
-        return kept, _costs(unit, x, lam, weights, first)
+        return kept, _costs(model, unit, x, lam, weights, first)
 
     return lax.scan(jax.checkpoint(body), state, (x, sources, at, known))
 

@@ -56,7 +56,8 @@ class UnitCodec(Protocol):
     With one quality level (`num_levels`), `cond.level` is always 0.
     `frame_weights` are the weights of the distortion in training, which the frames
     after an intra frame take in turn; a mean of 1 keeps the meaning of lam. There
-    are `frames_per_unit` of them, or a multiple.
+    are `frames_per_unit` of them, or a multiple. `plane_weights` are those of the mean
+    squared errors of Y, U and V; luma's 6 keeps the meaning of lam.
 
     Frames are packed (`jaxnvc.ops.frame`), H and W multiples of `size_multiple`.
     Encoder and decoder call the same methods in the same order; only `analyse` and
@@ -70,6 +71,7 @@ class UnitCodec(Protocol):
     stage_names: tuple[str, ...]
     num_levels: int
     frame_weights: tuple[float, ...]
+    plane_weights: tuple[float, float, float]
     portable: bool
     size_multiple: int
     frames_per_unit: int

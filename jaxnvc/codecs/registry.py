@@ -39,7 +39,16 @@ _TINY_BASE = {
     "num_flows": 2,
 }
 
-_INTRA_LITE = IntraConfig(encoder_depth=3, decoder_depth=6, mean_depth=1)
+# Near what other encoders give chroma, by finer steps at low rates.
+_CHROMA_WEIGHT = 2.5
+_INTRA_LITE = IntraConfig(
+    encoder_depth=3,
+    decoder_depth=6,
+    mean_depth=1,
+    chroma_weight=_CHROMA_WEIGHT,
+    tailed=True,
+)
+_EEM_LITE = AvsEemConfig(overlapped=True, chroma_weight=_CHROMA_WEIGHT, tailed=True)
 
 PRESETS = {
     "intra/lite": _INTRA_LITE,
@@ -55,8 +64,8 @@ PRESETS = {
     "intra/base": IntraBaseConfig(),
     "intra/base-portable": IntraBaseConfig(portable=True),
     "intra/base-tiny": IntraBaseConfig(width=16, scale_width=16),
-    "avs_eem/lite": AvsEemConfig(overlapped=True),
-    "avs_eem/lite-float": AvsEemConfig(overlapped=True, portable=False),
+    "avs_eem/lite": _EEM_LITE,
+    "avs_eem/lite-float": dataclasses.replace(_EEM_LITE, portable=False),
     "avs_eem/tiny": AvsEemConfig(
         width=16,
         memory_channels=8,

@@ -22,7 +22,7 @@ def check_sizes(config) -> None:
             rule = "a depth is 0 or more"
         elif field.name.endswith(("width", "channels")) and (value < 2 or value % 2):
             rule = "a width is an even number of at least 2"
-        elif field.name.startswith("rdo") and value <= 0:
+        elif field.name.endswith("_weight") and value <= 0:
             rule = "a weight is above 0"
         else:
             continue

@@ -7,7 +7,14 @@ import jax.numpy as jnp
 from flax import struct
 from jax import lax
 
-from jaxnvc.entropy.tables import NUM_SCALES, gaussian_table
+from jaxnvc.entropy.tables import (
+    NUM_SCALES,
+    NUM_SLOTS,
+    TAIL_SHARE,
+    TAIL_SIGMA,
+    coder_table,
+    ideal_bits_table,
+)
 from jaxnvc.ops.rounding import round_ste
 
 LEAST_SIGMA = 0.11
@@ -15,6 +22,9 @@ _OCTAVES = 8.0
 _LEAST_PROBABILITY = 2.0**-24
 _ESCAPE_BITS = 30.0
 _ESCAPED_MASS = 2.0**-13.7
+_TAILED_ESCAPE_BITS = 28.4
+# Of magnitudes from m on, where a row with a heavy tail ends at m.
+_UNLISTED_TAIL = 1.5 / 2**13
 _INVERSE_ROOT_TWO = 0.5**0.5
 
 
@@ -38,17 +48,49 @@ def gaussian_bits(symbols: jax.Array, sigma: jax.Array) -> jax.Array:
     return -jnp.log2(jnp.maximum(mass, _LEAST_PROBABILITY))
 
 
-def code_bits(symbols: jax.Array, index: jax.Array) -> jax.Array:
+def tailed_bits(symbols: jax.Array, sigma: jax.Array) -> jax.Array:
+    """Returns what `gaussian_bits` does, under the mixture with a heavy tail."""
+    magnitude, share = jnp.abs(symbols), tail_share(sigma)
+    root = sigma * jnp.sqrt(2.0)
+    low, high = magnitude - 0.5, magnitude + 0.5
+    gaussian = 0.5 * (lax.erfc(low / root) - lax.erfc(high / root))
+    tail = 0.5 * (_power_law(high, sigma) - _power_law(low, sigma))
+    mass = gaussian + share * (tail - gaussian)
+    return -jnp.log2(jnp.maximum(mass, _LEAST_PROBABILITY))
+
+
+def tail_share(sigma: jax.Array) -> jax.Array:
+    """Returns the share of the heavy tail, see `entropy.tables`."""
+    return TAIL_SHARE * jnp.minimum(sigma / TAIL_SIGMA, 1.0) ** 4
+
+
+def _power_law(edge: jax.Array, sigma: jax.Array) -> jax.Array:
+    """Returns P(|r| < edge) of the heavy tail, odd in the edge."""
+    return edge / (jnp.abs(edge) + 1 + sigma)
+
+
+def code_bits(
+    symbols: jax.Array, index: jax.Array, *, tailed: bool = False
+) -> jax.Array:
     """Returns what the coder charges for whole symbols, in bits.
 
-    The Gaussian's code length, and where the table lists no such magnitude, the
+    The distribution's code length, and where the table lists no such magnitude, the
     escape slot's and a raw word.
+
+    Args:
+      symbols: whole numbers.
+      index: their scale indices.
+      tailed: takes the tables with a heavy tail, else the Gaussian ones.
     """
-    table = gaussian_table()
-    first_escaped = jnp.asarray(table.escape, jnp.float32)[index.astype(jnp.int32)]
-    bits = gaussian_bits(symbols, sigma_of(index))
+    table, row = coder_table(), index.astype(jnp.int32) + tailed * NUM_SCALES
+    first_escaped = jnp.asarray(table.escape, jnp.float32)[row]
     escaped = jnp.abs(symbols) >= first_escaped
-    return jnp.where(escaped, jnp.maximum(bits, _ESCAPE_BITS), bits)
+    if tailed:
+        bits = tailed_bits(symbols, sigma_of(index))
+        escape_bits = jnp.asarray(ideal_bits_table()[:, NUM_SLOTS - 1])[row]
+    else:
+        bits, escape_bits = gaussian_bits(symbols, sigma_of(index)), _ESCAPE_BITS
+    return jnp.where(escaped, jnp.maximum(bits, escape_bits), bits)
 
 
 class Residual(struct.PyTreeNode):
@@ -69,25 +111,28 @@ class Residual(struct.PyTreeNode):
 
 
 class Prior(struct.PyTreeNode):
-    """Zero-mean Gaussian of each residual symbol, by scale index.
+    """Zero-mean distribution of each residual symbol, by scale index.
 
     Attributes:
       index: float32 whole numbers 0..63 [B, ...]; differentiable in training.
       skip: int32 [], symbols whose index is below it are zero and not coded.
       straight: passes gradients straight through zero symbols as well.
+      tailed: a Gaussian with a heavy tail, else a plain one.
     """
 
     index: jax.Array
     skip: jax.Array
     straight: bool = struct.field(pytree_node=False, default=False)
+    tailed: bool = struct.field(pytree_node=False, default=False)
 
     def active(self) -> jax.Array:
         """Returns which symbols are coded, bool."""
         return self.index >= self.skip
 
     def table(self) -> tuple[jax.Array, jax.Array]:
-        """Returns what the coder needs: int32 scale index and bool mask."""
-        return self.index.astype(jnp.int32), self.active()
+        """Returns what the coder needs: int32 row of its table and bool mask."""
+        row = self.index.astype(jnp.int32) + self.tailed * NUM_SCALES
+        return row, self.active()
 
     def bits(self, symbols: jax.Array, value: jax.Array | None = None) -> jax.Array:
         """Returns the code length of each symbol in bits, 0 where skipped.
@@ -100,9 +145,11 @@ class Prior(struct.PyTreeNode):
             it does.
         """
         if value is None or not self.straight:
-            return jnp.where(self.active(), code_bits(symbols, self.index), 0.0)
-        bits = code_bits(lax.stop_gradient(symbols), self.index)
-        slope = gaussian_bits(value, lax.stop_gradient(sigma_of(self.index)))
+            bits = code_bits(symbols, self.index, tailed=self.tailed)
+            return jnp.where(self.active(), bits, 0.0)
+        bits = code_bits(lax.stop_gradient(symbols), self.index, tailed=self.tailed)
+        smooth = tailed_bits if self.tailed else gaussian_bits
+        slope = smooth(value, lax.stop_gradient(sigma_of(self.index)))
         # The difference is exactly zero, so that the length stays the coder's.
         bits = bits + (slope - lax.stop_gradient(slope))
         return jnp.where(self.active(), bits, 0.0)
@@ -131,15 +178,25 @@ class Prior(struct.PyTreeNode):
         """Chooses among the nearest symbol, the next one towards zero, and zero."""
         value = jnp.abs(residual.value)
         m = jnp.abs(near)
-        scale = _INVERSE_ROOT_TWO / sigma_of(lax.stop_gradient(self.index))
+        sigma = sigma_of(lax.stop_gradient(self.index))
+        scale, share = _INVERSE_ROOT_TWO / sigma, tail_share(sigma)
+        # Only where sigma is small: else the row ends where the table does.
+        first = (1 + sigma) * (share / _UNLISTED_TAIL - 1) + 0.5
 
         def below(edge):
-            return lax.erf(edge * scale)
+            gaussian = lax.erf(edge * scale)
+            if not self.tailed:
+                return gaussian
+            return gaussian + share * (_power_law(edge, sigma) - gaussian)
 
         def cost(magnitude, mass):
             # The coder's code length, but for the few listed symbols rarer than this:
             # looking the table up costs more time than it saves bits.
-            bits = jnp.where(mass < _ESCAPED_MASS, _ESCAPE_BITS, -jnp.log2(mass))
+            bits = -jnp.log2(mass)
+            if self.tailed:
+                bits = jnp.where(magnitude < first, bits, _TAILED_ESCAPE_BITS)
+            else:
+                bits = jnp.where(mass < _ESCAPED_MASS, _ESCAPE_BITS, bits)
             return residual.rdo_weight * (value - magnitude) ** 2 + bits
 
         middle = below(m - 0.5)

@@ -130,12 +130,12 @@ def push(
         coded as if clipped.
       index: int32 [n], row of the table, clipped to it.
       active: bool [n]; other positions are not coded.
-      table: frequencies; None stands for `tables.gaussian_table()`.
+      table: frequencies; None stands for `tables.coder_table()`.
 
     Returns:
       The encoder with the stage written.
     """
-    table = tables.gaussian_table() if table is None else table
+    table = tables.coder_table() if table is None else table
     lanes = encoder.state.shape[0]
     symbols = rans_rows.clip_symbols(symbols)
     entry, escaped = rans_rows.coding_entries(symbols, index, active, table)
@@ -215,7 +215,7 @@ def encode(
     Args:
       stages: (symbols, index, active) as `push` takes them, in decoding order.
       lane_choices: increasing powers of two; the choice belongs in the header.
-      stage_tables: one table per stage; None stands for the Gaussian one.
+      stage_tables: one table per stage; None stands for that too.
       most: words of the result; None stands for the worst case. Less is faster, and
         a payload that did not fit has more `num_words` than that.
       eps: share for the lanes; the default leaves 0.05% of 0.5% for all else.
@@ -225,7 +225,7 @@ def encode(
     """
     chosen = stage_tables or [None] * len(stages)
     parts = [
-        rans_rows.coding_entries(*stage, table or tables.gaussian_table())
+        rans_rows.coding_entries(*stage, table or tables.coder_table())
         for stage, table in zip(stages, chosen, strict=True)
     ]
     entry, escaped = map(jnp.concatenate, zip(*parts, strict=True))
@@ -303,13 +303,13 @@ def pop(
       decoder: the payload before it.
       index: int32 [n], row of the table, clipped to it.
       active: bool [n]; other positions were not coded.
-      table: frequencies; None stands for `tables.gaussian_table()`.
+      table: frequencies; None stands for `tables.coder_table()`.
 
     Returns:
       The decoder after the stage and the symbols int32 [n], 0 where not active. Of a
       damaged payload they are noise in [MIN_SYMBOL, MAX_SYMBOL].
     """
-    table = tables.gaussian_table() if table is None else table
+    table = tables.coder_table() if table is None else table
     packed = jnp.asarray(table.packed).reshape(-1)
     lanes = decoder.state.shape[0]
     base = jnp.clip(index, 0, table.packed.shape[0] - 1) * tables.NUM_SLOTS

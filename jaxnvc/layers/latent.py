@@ -101,6 +101,7 @@ class LatentCoder(nn.Module):
       arithmetic: route of the integer products.
       mean_depth: blocks of the mean networks.
       portable: takes scale indices from transmitted integers alone.
+      tailed: see `Prior`.
     """
 
     channels: int
@@ -111,6 +112,7 @@ class LatentCoder(nn.Module):
     arithmetic: Arithmetic = Arithmetic.FLOAT32
     mean_depth: int = 0
     portable: bool = True
+    tailed: bool = False
 
     def setup(self):
         sizes = self.channels, self.scale_width, self.levels, self.initial_index
@@ -141,7 +143,7 @@ class LatentCoder(nn.Module):
           stage: 0..3.
         """
         index = self.scale.index(trunk, coded.symbols, cond, stage)
-        return Prior(index=index, skip=cond.skip)
+        return Prior(index=index, skip=cond.skip, tailed=self.tailed)
 
     def predict(self, coded: Coded, mu, step, features, stage: int) -> Coded:
         """Sets the mean of a stage.
@@ -201,12 +203,14 @@ class HyperPrior(nn.Module):
       levels: quality levels.
       silent: starts by sending zeros, at hardly any cost: where much is known
         already, a summary has to earn its bits.
+      tailed: see `Prior`.
     """
 
     channels: int
     width: int
     levels: int
     silent: bool = False
+    tailed: bool = False
 
     def setup(self):
         self.enter = nn.Dense(self.width)
@@ -230,7 +234,8 @@ class HyperPrior(nn.Module):
 
     def prior(self, shape: tuple[int, ...], cond: Cond) -> Prior:
         """Returns the static distribution of z symbols of `shape`."""
-        return static_prior(self.base(cond.qp, cond.level), shape)
+        sums = self.base(cond.qp, cond.level)
+        return static_prior(sums, shape).replace(tailed=self.tailed)
 
 
 def static_prior(sums: jax.Array, shape: tuple[int, ...]) -> Prior:

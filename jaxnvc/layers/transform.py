@@ -62,19 +62,27 @@ def log_fineness() -> np.ndarray:
     return np.log(luma_step(np.array(32)) / steps)[:, None].astype(np.float32)
 
 
-def initial_log_step() -> np.ndarray:
+def initial_log_step(chroma_weight: float = 1.0) -> np.ndarray:
     """Returns log quantiser steps [9 anchors, 96] of samples in [0, 1].
 
-    Chroma steps are larger because 4:2:0 chroma carries 1/128 of the distortion
-    per coefficient where luma carries 3/256 (6:1:1 weighting).
+    Chroma steps are larger at a weight of 1, because 4:2:0 chroma then carries 1/128
+    of the distortion per coefficient where luma carries 3/256 (6:1:1 weighting).
+
+    Args:
+      chroma_weight: of a chroma plane's squared error where luma's is 6.
     """
     log_step = np.log(luma_step(np.arange(9) * 8) / 255)[:, None]
-    factor = np.where(is_chroma(), _CHROMA_STEP, 1.0)
+    factor = np.where(is_chroma(), _CHROMA_STEP / chroma_weight**0.5, 1.0)
     return (log_step + np.log(factor)).astype(np.float32)
 
 
-def initial_index(deviation: np.ndarray) -> np.ndarray:
-    """Returns scale indices [9, 96] for coefficient deviations in 8-bit units."""
-    steps = 255 * np.exp(initial_log_step())
+def initial_index(deviation: np.ndarray, chroma_weight: float = 1.0) -> np.ndarray:
+    """Returns scale indices [9, 96] for coefficient deviations in 8-bit units.
+
+    Args:
+      deviation: standard deviations [96].
+      chroma_weight: see `initial_log_step`.
+    """
+    steps = 255 * np.exp(initial_log_step(chroma_weight))
     index = 63 / 8 * np.log2(np.maximum(deviation / steps, 1e-6) / 0.11)
     return np.clip(index, 0, 60).astype(np.float32)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxnvc.entropy.prior import Prior, Residual, code_bits
+from jaxnvc.entropy.tables import ideal_bits_table
 
 VALUE = jnp.asarray(np.random.default_rng(0).normal(0, 3, 400), jnp.float32)
 INDEX = jnp.asarray(np.random.default_rng(1).integers(0, 64, 400), jnp.float32)
@@ -29,14 +30,30 @@ def test_where_an_error_is_dear_symbols_are_the_nearest():
     np.testing.assert_array_equal(symbols, np.floor(VALUE + 0.5))
 
 
+@pytest.mark.parametrize("tailed", [False, True])
 @pytest.mark.parametrize("weight", [0.5, 4.0, 30.0])
-def test_the_choice_is_never_dearer_than_the_nearest_or_zero(weight):
+def test_the_choice_is_never_dearer_than_the_nearest_or_zero(weight, tailed):
     def cost(symbols):
-        return weight * (VALUE - symbols) ** 2 + code_bits(symbols, INDEX)
+        return weight * (VALUE - symbols) ** 2 + code_bits(
+            symbols, INDEX, tailed=tailed
+        )
 
-    chosen = _prior().quantise(Residual(VALUE, jnp.float32(weight)))
+    chosen = _prior(tailed=tailed).quantise(Residual(VALUE, jnp.float32(weight)))
     for other in (jnp.floor(VALUE + 0.5), jnp.zeros_like(VALUE)):
         assert (cost(chosen) <= cost(other) + 1e-4).all()
+
+
+@pytest.mark.parametrize("tailed", [False, True])
+def test_estimated_bits_are_those_of_the_coder(tailed):
+    prior = _prior(tailed=tailed)
+    symbols = prior.quantise(Residual(3 * VALUE))
+    row, _ = prior.table()
+    table = ideal_bits_table()[row, np.minimum(np.abs(symbols), 63).astype(int)]
+    bits = prior.bits(symbols)
+    np.testing.assert_allclose(bits.sum(), table.sum(), rtol=0.01)
+    # Fourteen bits tell rare frequencies by whole numbers.
+    common = table < 11
+    np.testing.assert_allclose(bits[common], table[common], atol=0.1)
 
 
 def test_skipped_symbols_are_zero():

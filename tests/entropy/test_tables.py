@@ -11,26 +11,27 @@ from jaxnvc.entropy import tables
 WHOLE = 1 << tables.PROBABILITY_BITS
 # Computed by this construction; changes only with a new major bitstream version.
 TABLE_SHA256 = "d5a3618e5c88ddc1863ef0fb7c2db87f61d99ee58865b213180120ed9ddb542c"
+TAILED_SHA256 = "5afd0d983b09c09c2afdc67d4705dbb028bd4402fac3c69268a8516dffce8c55"
 
 
-def _rows():
-    table = tables.gaussian_table()
+def _rows(table=None):
+    table = table or tables.gaussian_table()
     for row, escape in zip(table.packed, table.escape, strict=True):
         yield (row >> 16).astype(int), (row & 0xFFFF).astype(int), int(escape)
 
 
 def test_the_table_bytes_are_pinned():
-    table = tables.gaussian_table()
+    table = tables.coder_table()
     assert table.packed.dtype == np.uint32
     assert table.escape.dtype == np.int32
-    content = (
-        table.packed.astype("<u4").tobytes() + table.escape.astype("<i4").tobytes()
-    )
-    assert hashlib.sha256(content).hexdigest() == TABLE_SHA256
+    for half, digest in ((slice(64), TABLE_SHA256), (slice(64, 128), TAILED_SHA256)):
+        packed, escape = table.packed[half], table.escape[half]
+        content = packed.astype("<u4").tobytes() + escape.astype("<i4").tobytes()
+        assert hashlib.sha256(content).hexdigest() == digest
 
 
 def test_intervals_tile_the_slots_and_unused_entries_match_none():
-    for start, frequency, escape in _rows():
+    for start, frequency, escape in _rows(tables.coder_table()):
         width = frequency.copy()
         width[1:escape] *= 2
         assert start[0] == 0
@@ -42,7 +43,7 @@ def test_intervals_tile_the_slots_and_unused_entries_match_none():
 
 def test_only_the_escape_ends_at_the_last_slot():
     # The decoder tells an escape by this.
-    for start, frequency, escape in _rows():
+    for start, frequency, escape in _rows(tables.coder_table()):
         ends = start + frequency
         assert list(np.flatnonzero(ends[: escape + 1] == WHOLE)) == [escape]
 
@@ -56,6 +57,29 @@ def test_frequencies_are_those_of_the_rounded_gaussian():
         np.testing.assert_array_equal(frequency[1:escape], expected)
         tail = 2 * stats.norm.sf((escape - 0.5) / sigma)
         assert frequency[escape] == max(1, round(tail * WHOLE))
+
+
+def test_tailed_frequencies_are_those_of_the_mixture():
+    """A Gaussian, and in its place at a small share P(|r| >= m) = c / (m - 1/2 + c)."""
+    rows = list(_rows(tables.coder_table()))[64:]
+    for (_, frequency, escape), sigma in zip(rows, tables.scale_values(), strict=True):
+        edge, sigma = np.arange(1, escape + 1) - 0.5, float(sigma)
+        share = 0.06 * min(1, sigma / 0.45) ** 4
+        tail = (1 - share) * 2 * stats.norm.sf(edge / sigma)
+        tail = tail + share * (1 + sigma) / (edge + 1 + sigma)
+        expected = np.maximum(np.round(WHOLE * (tail[:-1] - tail[1:]) / 2), 1)
+        np.testing.assert_array_equal(frequency[1:escape], expected)
+        assert frequency[escape] == max(1, round(WHOLE * tail[-1]))
+
+
+def test_rare_symbols_cost_half_under_the_heavy_tail_and_common_ones_hardly_more():
+    plain, tailed = np.split(tables.ideal_bits_table().astype(float), 2)
+    for i in range(16, 44):
+        sigma = tables.scale_values()[i]
+        far = min(int(np.ceil(6 * sigma)) + 1, 62)
+        assert tailed[i, far] < 0.5 * plain[i, far]
+        near = np.arange(int(2 * sigma) + 1)
+        assert np.all(tailed[i, near] < plain[i, near] + 0.15)
 
 
 def test_the_escape_is_the_first_magnitude_too_rare_for_a_slot():
@@ -79,7 +103,8 @@ def test_scales_are_geometric_from_0_11_over_8_octaves():
 
 def test_ideal_bits_are_a_complete_code():
     bits = tables.ideal_bits_table().astype(float)
-    for (_, frequency, escape), row in zip(_rows(), bits, strict=True):
+    rows = _rows(tables.coder_table())
+    for (_, frequency, escape), row in zip(rows, bits, strict=True):
         np.testing.assert_allclose(row[:escape], 14 - np.log2(frequency[:escape]), 1e-6)
         total = 2.0 ** -row[0] + 2 * np.sum(2.0 ** -row[1:escape])
         total += 2.0 ** (16 - row[escape])
@@ -113,4 +138,4 @@ def test_learned_rows_are_packed_and_wrong_ones_refused():
 
 def test_tables_are_read_only():
     with pytest.raises(ValueError, match="read-only"):
-        tables.gaussian_table().packed[0, 0] = 0
+        tables.coder_table().packed[0, 0] = 0

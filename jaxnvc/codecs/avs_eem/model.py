@@ -77,6 +77,11 @@ class AvsEem(nn.Module):
         """Whether scale indices depend on transmitted integers alone."""
         return self.config.portable
 
+    @property
+    def plane_weights(self) -> tuple[float, float, float]:
+        """Weights of the errors of Y, U and V in training."""
+        return (6.0, self.config.chroma_weight, self.config.chroma_weight)
+
     def setup(self):
         c = self.config
         levels = self.num_levels
@@ -95,18 +100,21 @@ class AvsEem(nn.Module):
             mv.initial_motion_index(),
             self.arithmetic,
             portable=c.portable,
+            tailed=c.tailed,
         )
         self.context = BlockStack(c.width, c.context_depth)
         self.mean = zero_dense(CELL_CHANNELS, None)
         self.step = QpCurve(
             CELL_CHANNELS,
             levels,
-            initial_log_step(),
+            initial_log_step(c.chroma_weight),
             tuple(-0.5 * float(np.log(w)) for w in _LEVEL_WEIGHTS),
         )
         self.encoder = BlockStack(c.width, c.encoder_depth)
         self.encoder_out = zero_dense(CELL_CHANNELS, None)
-        self.hyper = HyperPrior(c.hyper_channels, c.mean_width, levels, silent=True)
+        self.hyper = HyperPrior(
+            c.hyper_channels, c.mean_width, levels, silent=True, tailed=c.tailed
+        )
         self.hyper_features = nn.Dense(c.width)
         self.hyper_mean = zero_dense(CELL_CHANNELS, None)
         self.latent = LatentCoder(
@@ -114,9 +122,10 @@ class AvsEem(nn.Module):
             c.mean_width,
             c.scale_width,
             levels,
-            initial_index(_residual_deviation()),
+            initial_index(_residual_deviation(), c.chroma_weight),
             self.arithmetic,
             portable=c.portable,
+            tailed=c.tailed,
         )
         self.decoder = BlockStack(c.width, c.decoder_depth)
         self.decoder_gain = QpCurve(c.width, levels)

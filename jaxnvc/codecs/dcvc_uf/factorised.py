@@ -18,7 +18,7 @@ from flax import struct
 from jaxnvc.codecs.dcvc_uf.likelihood import bits_of
 from jaxnvc.entropy.cond import NUM_QP, Cond
 from jaxnvc.entropy.prior import Prior
-from jaxnvc.entropy.tables import NUM_SLOTS, ideal_bits_table
+from jaxnvc.entropy.tables import NUM_SLOTS, gaussian_table, ideal_bits_table
 
 _LAYERS = 4
 _REACH = NUM_SLOTS - 1
@@ -105,7 +105,7 @@ def nearest_tables(curves: Curves) -> tuple[jax.Array, jax.Array]:
     centre = jnp.round(mean)
     probability = curves.probability(centre + offsets)
     magnitude = jnp.abs(offsets).astype(jnp.int32).reshape(-1)
-    lengths = jnp.asarray(ideal_bits_table())[:, magnitude]
+    lengths = jnp.asarray(ideal_bits_table(gaussian_table()))[:, magnitude]
     expected = jnp.einsum(
         "bkxc,sk->bxcs", probability, lengths, precision=jax.lax.Precision.HIGHEST
     )

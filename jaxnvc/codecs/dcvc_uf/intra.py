@@ -69,6 +69,7 @@ class DcvcUfIntra(LatentStages):
     dtype: jnp.dtype = jnp.float32
 
     frame_weights = (1.0,)
+    plane_weights = (6.0, 1.0, 1.0)
     frames_per_unit = 1
 
     def setup(self):

@@ -105,6 +105,8 @@ class DcvcUf(LatentStages):
     config: DcvcUfConfig
     dtype: jnp.dtype = jnp.float32
 
+    plane_weights = (6.0, 1.0, 1.0)
+
     @property
     def frames_per_unit(self) -> int:
         """Returns the frames of a unit."""

@@ -19,6 +19,10 @@ class IntraConfig:
       hyper_channels: channels of the hyper latent.
       rdo_weight: cost in bits of a squared error of one initial step, lam times
         the square of that step; see `jaxnvc.entropy.prior.Prior`.
+      chroma_weight: weight of a chroma plane's squared error where luma's is 6; the
+        first quantiser steps are made for it, and training descends it.
+      tailed: codes symbols under Gaussians with a heavy tail, see `entropy.tables`,
+        else under plain ones, as the first released models do.
       portable: takes scale indices from transmitted integers alone, else from float
         features too.
     """
@@ -31,6 +35,8 @@ class IntraConfig:
     scale_width: int = 48
     hyper_channels: int = 16
     rdo_weight: float = 13.5
+    chroma_weight: float = 1.0
+    tailed: bool = False
     portable: bool = True
 
     def __post_init__(self):

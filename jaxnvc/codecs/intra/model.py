@@ -86,23 +86,29 @@ class Intra(nn.Module):
         """Whether scale indices depend on transmitted integers alone."""
         return self.config.portable
 
+    @property
+    def plane_weights(self) -> tuple[float, float, float]:
+        """Weights of the errors of Y, U and V in training."""
+        return (6.0, self.config.chroma_weight, self.config.chroma_weight)
+
     def setup(self):
         c = self.config
         self.transform = CellTransform()
-        self.step = QpCurve(CELL_CHANNELS, initial=initial_log_step())
+        self.step = QpCurve(CELL_CHANNELS, initial=initial_log_step(c.chroma_weight))
         self.encoder = BlockStack(c.width, c.encoder_depth)
         self.encoder_out = zero_dense(CELL_CHANNELS, None)
-        self.hyper = HyperPrior(c.hyper_channels, c.mean_width, 1)
+        self.hyper = HyperPrior(c.hyper_channels, c.mean_width, 1, tailed=c.tailed)
         self.hyper_features = nn.Dense(c.width)
         self.latent = LatentCoder(
             CELL_CHANNELS,
             c.mean_width,
             c.scale_width,
             1,
-            initial_index(_natural_deviation()),
+            initial_index(_natural_deviation(), c.chroma_weight),
             self.arithmetic,
             c.mean_depth,
             c.portable,
+            c.tailed,
         )
         self.decoder = BlockStack(c.width, c.decoder_depth)
         self.decoder_gain = QpCurve(c.width)

@@ -69,6 +69,7 @@ class AvsEemBase(nn.Module):
     num_levels = 3
     # The paper's {2.0, 0.2, 0.4, 0.2} over a group of four, the key frame last here.
     frame_weights = (0.2, 0.4, 0.2, 2.0)
+    plane_weights = (6.0, 1.0, 1.0)
     size_multiple = 64
     frames_per_unit = 1
 

@@ -88,6 +88,7 @@ class UfLite(nn.Module):
     stage_names = ("hyper", "latent")
     num_stages = len(stage_names)
     num_levels = 1
+    plane_weights = (6.0, 1.0, 1.0)
     portable = True
     size_multiple = 32
 

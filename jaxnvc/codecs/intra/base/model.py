@@ -156,6 +156,7 @@ class IntraBase(nn.Module):
     num_stages = len(stage_names)
     num_levels = 1
     frame_weights = (1.0,)
+    plane_weights = (6.0, 1.0, 1.0)
     size_multiple = 64
     frames_per_unit = 1
 
