@@ -14,11 +14,13 @@ from tests.coding.test_portability import roughen
 from train.state import initial_params
 
 FOLDER = pathlib.Path(__file__).parent
-# By name: model, qp and gop. The first model blends vectors, see `AvsEemConfig`.
+# By name: model, qp and gop. The first model blends vectors, the last one's symbols
+# have a heavy tail, see `AvsEemConfig`.
 STREAMS = {
     "low": ("tiny", 16, -1),
     "high": ("tiny", 52, 3),
     "overlapped": ("tiny-overlapped", 40, -1),
+    "tailed": ("tiny-tailed", 28, 4),
 }
 
 

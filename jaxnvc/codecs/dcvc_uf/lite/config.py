@@ -25,6 +25,8 @@ class UfLiteConfig:
       hyper_channels: channels of the hyper latent.
       rdo_weight: cost in bits of a squared error of one initial step, lam times
         the square of that step; see `jaxnvc.entropy.prior.Prior`.
+      tailed: codes symbols under Gaussians with a heavy tail, see `entropy.tables`,
+        else under plain ones.
     """
 
     chunk_frames: int = 4
@@ -38,6 +40,7 @@ class UfLiteConfig:
     scale_width: int = 64
     hyper_channels: int = 32
     rdo_weight: float = 7.5
+    tailed: bool = False
 
     def __post_init__(self):
         check_sizes(self)

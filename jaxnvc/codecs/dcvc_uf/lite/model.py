@@ -114,7 +114,7 @@ class UfLite(nn.Module):
         self.encoder = BlockStack(c.width, c.encoder_depth)
         self.encoder_gain = QpCurve(c.width)
         self.encoder_out = zero_dense(channels, None)
-        self.hyper = HyperPrior(c.hyper_channels, c.mean_width, 1)
+        self.hyper = HyperPrior(c.hyper_channels, c.mean_width, 1, tailed=c.tailed)
         self.hyper_features = nn.Dense(c.width)
         self.hyper_mean = zero_dense(channels, None)
         self.latent = StreamlinedCoder(
@@ -197,7 +197,7 @@ class UfLite(nn.Module):
             ), source
         initial = self.step.initial_factor(cond.qp, cond.level)
         weight = self.config.rdo_weight * (work.step / initial) ** 2
-        prior = Prior(index=work.index, skip=cond.skip)
+        prior = Prior(index=work.index, skip=cond.skip, tailed=self.config.tailed)
         symbols, y_hat = self.latent.encode(
             source.y, prior, work.mu, work.step, work.context, weight
         )
