@@ -43,10 +43,7 @@ def test_a_run_that_weighs_chroma_more_starts_with_finer_steps_for_it(coded):
     (luma, chroma, bits), (luma_now, chroma_now, bits_now) = coded(old), coded(new)
     assert chroma_now < 0.75 * chroma
     assert abs(luma_now / luma - 1) < 0.1
-    assert bits_now > bits
-    # The scales went along: symbols of finer steps cost more by the old ones.
-    scales = {"scale": old["latent"]["scale"]}
-    assert bits_now < coded({**new, "latent": {**new["latent"], **scales}})[2]
+    assert 1 < bits_now / bits < 1.1
 
 
 def test_a_bundle_that_weighs_chroma_as_the_run_does_is_taken_as_it_is():
