@@ -9,7 +9,10 @@ from jaxnvc.video import open_video
 from tests.golden.make import FOLDER, STREAMS, model_of
 
 # Released models by the ids that streams name them by: a stream finds its model.
-RELEASED = {"eem-lite-1": "dc9a1e94f784ccd741dd4f8b0c501054"}
+RELEASED = {
+    "eem-lite-1": "dc9a1e94f784ccd741dd4f8b0c501054",
+    "eem-lite-2": "8f1002cebb0af9c82007d3cba4beb138",
+}
 
 
 @pytest.mark.parametrize("name", RELEASED)
