@@ -14,7 +14,7 @@ from jaxnvc.codecs.dcvc_uf.likelihood import bits_of, bits_y
 from jaxnvc.codecs.dcvc_uf.partitions import partition_mask
 from jaxnvc.codecs.protocol import Cond
 from jaxnvc.entropy.prior import index_of, sigma_of
-from jaxnvc.entropy.tables import ideal_bits_table
+from jaxnvc.entropy.tables import gaussian_table, ideal_bits_table
 from jaxnvc.errors import UsageError
 
 KEY = jax.random.key(0)
@@ -107,7 +107,7 @@ def test_the_learned_distribution_is_one(curves):
 def test_hyper_symbols_take_the_table_that_codes_them_in_the_fewest_bits(curves):
     centre, index = jax.jit(nearest_tables)(curves)
     probability = np.asarray(curves.probability(centre + _whole(63)))[:, :, 0]
-    bits = ideal_bits_table()[:, np.abs(np.arange(-63, 64))]
+    bits = ideal_bits_table(gaussian_table())[:, np.abs(np.arange(-63, 64))]
     expected = np.einsum("bkc,sk->bsc", probability, bits)
     np.testing.assert_array_equal(index[:, 0, 0], expected.argmin(1))
     entropy = -(probability * np.log2(np.maximum(probability, 1e-12))).sum(1)
