@@ -40,23 +40,25 @@ def index_of(sigma: jax.Array) -> jax.Array:
 
 def gaussian_bits(symbols: jax.Array, sigma: jax.Array) -> jax.Array:
     """Returns the code length in bits of whole symbols under N(0, sigma**2)."""
-    magnitude = jnp.abs(symbols)
-    root = sigma * jnp.sqrt(2.0)
-    upper = lax.erfc((magnitude - 0.5) / root)
-    lower = lax.erfc((magnitude + 0.5) / root)
-    mass = 0.5 * (upper - lower)
+    mass = _gaussian_mass(jnp.abs(symbols), sigma)
     return -jnp.log2(jnp.maximum(mass, _LEAST_PROBABILITY))
 
 
 def tailed_bits(symbols: jax.Array, sigma: jax.Array) -> jax.Array:
     """Returns what `gaussian_bits` does, under the mixture with a heavy tail."""
-    magnitude, share = jnp.abs(symbols), tail_share(sigma)
-    root = sigma * jnp.sqrt(2.0)
-    low, high = magnitude - 0.5, magnitude + 0.5
-    gaussian = 0.5 * (lax.erfc(low / root) - lax.erfc(high / root))
-    tail = 0.5 * (_power_law(high, sigma) - _power_law(low, sigma))
-    mass = gaussian + share * (tail - gaussian)
+    magnitude = jnp.abs(symbols)
+    gaussian = _gaussian_mass(magnitude, sigma)
+    above, below = (_power_law(magnitude + edge, sigma) for edge in (0.5, -0.5))
+    mass = gaussian + tail_share(sigma) * (0.5 * (above - below) - gaussian)
     return -jnp.log2(jnp.maximum(mass, _LEAST_PROBABILITY))
+
+
+def _gaussian_mass(magnitude: jax.Array, sigma: jax.Array) -> jax.Array:
+    """Returns the probability of one symbol of this magnitude under N(0, sigma**2)."""
+    root = sigma * jnp.sqrt(2.0)
+    upper = lax.erfc((magnitude - 0.5) / root)
+    lower = lax.erfc((magnitude + 0.5) / root)
+    return 0.5 * (upper - lower)
 
 
 def tail_share(sigma: jax.Array) -> jax.Array:
